@@ -1,0 +1,1 @@
+"""Everything that Watershed computes, free of the orchestrator and of dbt."""

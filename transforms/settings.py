@@ -1,0 +1,109 @@
+"""The one place that reads the environment."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except Exception as error:
+        raise ValueError(f"{name!r} is no time zone of the IANA database, for instance Europe/Berlin") from error
+    return name
+
+
+def _absolute(path: Path) -> Path:
+    return path.expanduser().absolute()
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+TimeZoneName = Annotated[str, AfterValidator(_known_zone)]
+
+
+class Settings(BaseSettings):
+    """Settings of a Watershed installation, read from ``WATERSHED_*`` variables.
+
+    Every default is embedded: nothing needs a server, and without any variable the platform
+    lives in ``./data``.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="WATERSHED_", frozen=True, extra="ignore")
+
+    home: AbsolutePath = Field(Path("data"), description="Folder of landing, lake, warehouse and published file.")
+    contracts: AbsolutePath = Field(
+        PROJECT_DIR / "data_contracts" / "sources", description="Folder of the source contracts (*.odcs.yaml)."
+    )
+    entities: AbsolutePath = Field(
+        PROJECT_DIR / "data_contracts" / "entities", description="Folder of the entity contracts (*.odcs.yaml)."
+    )
+    sources_root: AbsolutePath | None = Field(
+        None, description="Folder that relative server paths of contracts start from; default <home>/incoming."
+    )
+    business_timezone: TimeZoneName = Field("UTC", description="Time zone that cuts days.")
+    as_of: dt.date | None = Field(
+        None, description="Last day that counts; default the last complete day in the data."
+    )
+    identifier_key: SecretStr | None = Field(
+        None, description="Secret of the keyed hashes of identifiers; default a random one kept in <home>."
+    )
+    memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk.")
+    threads: int = Field(2, ge=1, description="Threads that DuckDB may use.")
+    lock_timeout_seconds: float = Field(
+        600, ge=0, description="How long a run waits for another one that holds the warehouse."
+    )
+    demo_people: int = Field(50_000, ge=100, description="Size of the sample company, in people.")
+    demo_seed: int = Field(7, description="Seed of the sample company.")
+
+    @property
+    def incoming(self) -> Path:
+        """Folder that relative server paths of contracts start from."""
+        return self.sources_root or self.home / "incoming"
+
+    @property
+    def landing(self) -> Path:
+        """Bytes as received, by source and SHA-256."""
+        return self.home / "landing"
+
+    @property
+    def lake(self) -> Path:
+        """Typed Parquet batches, quarantine and file records."""
+        return self.home / "lake"
+
+    @property
+    def warehouse(self) -> Path:
+        """Working file of dbt; nothing else writes it."""
+        return self.home / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """File that readers open."""
+        return self.home / "published" / "customer360.duckdb"
+
+    @property
+    def truth(self) -> Path:
+        """Planted truth of the sample company."""
+        return self.home / "truth"
+
+    @property
+    def scratch(self) -> Path:
+        """Temporary files; safe to delete when nothing runs."""
+        return self.home / "tmp"
+
+    @property
+    def run_lock(self) -> Path:
+        """Lock file that makes runs take turns."""
+        return self.home / "run.lock"
+
+    @property
+    def dbt_project(self) -> Path:
+        """The dbt project that ships with the platform."""
+        return PROJECT_DIR / "dbt_project"
