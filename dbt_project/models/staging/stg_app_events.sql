@@ -1,0 +1,32 @@
+select
+    _source as source,
+    _source || ':' || event_id as record_id,
+    occurred_at,
+    {{ business_date('occurred_at') }} as occurred_date,
+
+    event_id,
+    session_id,
+
+    event_name,
+    channel,
+    platform,
+    page,
+    product_id,
+    order_id,
+    campaign,
+
+    email,
+    phone,
+    loyalty_id,
+    device_id,
+    app_user_id,
+    {{ identity_key(
+        '_source',
+        email='email',
+        phone='phone',
+        loyalty_id='loyalty_id',
+        device_id='device_id',
+        app_user_id='app_user_id'
+    ) }} as identity_key
+from {{ source('lake', 'app_events') }}
+where {{ is_known('occurred_at') }}

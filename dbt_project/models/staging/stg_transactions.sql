@@ -1,0 +1,38 @@
+select
+    _source as source,
+    _source || ':' || order_id || ':' || line_id as record_id,
+    ordered_at as occurred_at,
+    {{ business_date('ordered_at') }} as occurred_date,
+
+    order_id,
+    line_id,
+    original_order_id,
+
+    ordered_at,
+
+    channel,
+    line_type,
+    store_id,
+    product_id,
+    product_category,
+
+    quantity,
+    gross_amount,
+    discount_amount,
+    currency,
+
+    email,
+    phone,
+    loyalty_id,
+    app_user_id,
+    payment_token,
+    {{ identity_key(
+        '_source',
+        email='email',
+        phone='phone',
+        loyalty_id='loyalty_id',
+        app_user_id='app_user_id',
+        payment_token='payment_token'
+    ) }} as identity_key
+from {{ source('lake', 'transactions') }}
+where {{ is_known('ordered_at') }}
