@@ -1,0 +1,1 @@
+"""The whole platform on real public datasets, against figures computed another way."""
