@@ -1,0 +1,78 @@
+{%- set amounts = ['gross_amount', 'discount_amount', 'return_amount'] -%}
+
+with
+
+-- Lines in another currency than their order are left out of its amounts and counted: unlike money is never added.
+orders as (
+    select
+        customer_id,
+        source,
+        order_id,
+        order_currency,
+        min(ordered_at) as ordered_at,
+        min(order_date) as order_date,
+        min(channel) as channel,
+        min(store_id) as store_id,
+        min(case when line_type = 'return' then original_order_id end) as original_order_id,
+        count(*) as lines,
+        sum(case when line_type = 'sale' then coalesce(quantity, 0) else 0 end) as units,
+        sum(case when line_type = 'sale' and currency = order_currency then gross_amount else 0 end) as gross_amount,
+        sum(case when line_type = 'sale' and currency = order_currency then discount_amount else 0 end)
+            as discount_amount,
+        sum(case when line_type = 'return' and currency = order_currency then -net_amount else 0 end)
+            as return_amount,
+        sum(case when currency = order_currency then net_amount else 0 end) as order_net_amount,
+        sum(case when currency = order_currency then 0 else 1 end) as other_currency_lines,
+        sum(case when line_type = 'return' then 1 else 0 end) as return_lines
+    from {{ ref('fct_order_lines') }}
+    group by customer_id, source, order_id, order_currency
+),
+
+priced as (
+    select
+        orders.*,
+        coalesce(customers.currency, {{ reporting_currency() }}, orders.order_currency) as currency
+    from orders
+    left join {{ ref('int_customer_currencies') }} as customers
+        on orders.customer_id = customers.customer_id
+),
+
+converted as (
+    select
+        priced.*,
+        {%- for amount in amounts %}
+        {{ converted_amount('priced.' ~ amount, 'priced.order_currency', 'priced.currency', 'rates.rate') }}
+            as converted_{{ amount }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    from priced
+    left join {{ ref('int_exchange_rates') }} as rates
+        on
+            priced.order_currency = rates.currency
+            and priced.currency = rates.reporting_currency
+            and priced.order_date >= rates.valid_from_date
+            and priced.order_date < rates.valid_until_date
+)
+
+select
+    customer_id,
+    source,
+    order_id,
+    source || ':' || order_id as record_id,
+    ordered_at,
+    order_date,
+    channel,
+    store_id,
+    original_order_id,
+    cast(lines as bigint) as lines,
+    cast(units as decimal(18, 3)) as units,
+    cast(converted_gross_amount as decimal(18, 2)) as gross_amount,
+    cast(converted_discount_amount as decimal(18, 2)) as discount_amount,
+    cast(converted_return_amount as decimal(18, 2)) as return_amount,
+    cast(converted_gross_amount - converted_discount_amount - converted_return_amount as decimal(18, 2)) as net_amount,
+    currency,
+    cast(order_net_amount as decimal(18, 2)) as order_net_amount,
+    order_currency,
+    cast(other_currency_lines as bigint) as other_currency_lines,
+    return_lines > 0 as has_return,
+    return_lines = lines as is_return
+from converted
