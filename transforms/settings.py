@@ -40,18 +40,19 @@ class Settings(BaseSettings):
 
     home: AbsolutePath = Field(Path("data"), description="Folder of landing, lake, warehouse and published file.")
     contracts: AbsolutePath = Field(
-        PROJECT_DIR / "data_contracts" / "sources", description="Folder of the source contracts (*.odcs.yaml)."
+        PROJECT_DIR / "data_contracts" / "sources",
+        description="Folder of the source contracts (*.odcs.yaml).",
     )
     entities: AbsolutePath = Field(
-        PROJECT_DIR / "data_contracts" / "entities", description="Folder of the entity contracts (*.odcs.yaml)."
+        PROJECT_DIR / "data_contracts" / "entities",
+        description="Folder of the entity contracts (*.odcs.yaml).",
     )
     sources_root: AbsolutePath | None = Field(
-        None, description="Folder that relative server paths of contracts start from; default <home>/incoming."
+        None,
+        description="Folder that relative server paths of contracts start from; default <home>/incoming.",
     )
     business_timezone: TimeZoneName = Field("UTC", description="Time zone that cuts days.")
-    as_of: dt.date | None = Field(
-        None, description="Last day that counts; default the last complete day in the data."
-    )
+    as_of: dt.date | None = Field(None, description="Last day that counts; default the last complete day in the data.")
     identifier_key: SecretStr | None = Field(
         None, description="Secret of the keyed hashes of identifiers; default a random one kept in <home>."
     )

@@ -1,0 +1,1 @@
+"""Landing, gate, lake and quarantine: what arrives is accounted for row by row."""

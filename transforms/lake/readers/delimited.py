@@ -1,0 +1,252 @@
+"""CSV: read as text with independent accounting, line by line where the fast way does not add up.
+
+DuckDB's parser is quick but one stray quote can make it swallow 130,000 rows with a single reject. So the bytes are
+counted beforehand, and a file whose lines, header and rows do not add up is read again by the salvage path, which
+knows the physical line of every record and refuses only the records that are broken.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from transforms.contracts import SourceContract
+from transforms.contracts.gate_sql import RawTable
+from transforms.lake.inspection import BrokenFileError, Inspection, inspect_text, open_bytes, read_head
+from transforms.lake.landing import LandedFile
+from transforms.lake.readers import Staged
+from transforms.lake.readers.drift import compare_columns, extra_json
+from transforms.settings import Settings
+from transforms.sql import columns as column_list
+from transforms.sql import identifier, literal, scalars
+
+# A quoted field with more line breaks than this is a stray quote that ran on.
+MAX_LINES_PER_RECORD = 50
+# More undecodable lines than this share, and the file is in another encoding, not a file with a few bad rows.
+MAX_UNDECODABLE_SHARE = 0.05
+MAX_RECORD_BYTES = 16 << 20
+SALVAGE_CHUNK = 100_000
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
+) -> Staged:
+    """Stage a CSV file; see the module's text.
+
+    Raises:
+        BrokenFileError: damaged bytes, another encoding, a header that does not fit.
+    """
+    inspection = inspect_text(file.path)
+    header = _header(file.path, inspection, contract.server.delimiter)
+    new, absent = compare_columns(contract, header)
+    extra = extra_json(new)
+    if not _stage_fast(connection, file.path, inspection, header, contract.server.delimiter):
+        _stage_salvaged(connection, settings, file.path, inspection, header, contract.server.delimiter)
+    payload = f"CAST(json_object({', '.join(f'{literal(n)}, {identifier(n)}' for n in header)}) AS VARCHAR)"
+    rows = scalars(connection, "SELECT (SELECT count(*) FROM raw_file), (SELECT count(*) FROM unparsed)")
+    raw = RawTable("raw_file", dict.fromkeys(header, "VARCHAR"), payload, extra)
+    return Staged(raw, sum(rows), "unparsed", new, absent)
+
+
+def _header(path: Path, inspection: Inspection, delimiter: str) -> list[str]:
+    head = read_head(path, inspection.compression)
+    line = head.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].rstrip(b"\r")
+    try:
+        header = next(csv.reader([line.decode("utf-8")], delimiter=delimiter), [])
+    except UnicodeDecodeError as error:
+        raise BrokenFileError("encoding: the header is not UTF-8") from error
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise BrokenFileError(f"columns: {', '.join(map(repr, twice))} more than once in the header")
+    if not header or all(not name.strip() for name in header):
+        raise BrokenFileError("columns: the first line is no header")
+    return header
+
+
+def _read_csv(path: Path, columns: list[str], delimiter: str, compression: str | None, skip: int) -> str:
+    types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
+    return (
+        f"read_csv({literal(path)}, columns = {{{types}}}, delim = {literal(delimiter)}, header = false, skip = {skip},"
+        f" quote = '\"', escape = '\"', auto_detect = false, strict_mode = true, null_padding = false, nullstr = '',"
+        f" store_rejects = true, rejects_limit = 0, max_line_size = {MAX_RECORD_BYTES},"
+        f" compression = {literal(compression or 'none')})"
+    )
+
+
+def _create(connection: duckdb.DuckDBPyConnection, select: str) -> None:
+    connection.execute("DROP VIEW IF EXISTS raw_file")
+    connection.execute("DROP TABLE IF EXISTS raw_text")
+    connection.execute("DROP TABLE IF EXISTS reject_errors")
+    connection.execute("DROP TABLE IF EXISTS reject_scans")
+    connection.execute("CREATE OR REPLACE TEMP TABLE unparsed (_ws_row BIGINT, reason VARCHAR, payload VARCHAR)")
+    connection.execute(f"CREATE TEMP TABLE raw_text AS {select}")
+
+
+def _stage_fast(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    inspection: Inspection,
+    header: list[str],
+    delimiter: str,
+) -> bool:
+    """Let DuckDB parse the file in parallel; False where the rows do not add up to the lines."""
+    if not inspection.is_utf8 or inspection.carriage_returns not in (0, inspection.lines):
+        return False
+    try:
+        _create(connection, f"SELECT * FROM {_read_csv(path, header, delimiter, inspection.compression, 1)}")
+    except duckdb.Error:
+        return False
+    row = scalars(connection, "SELECT (SELECT count(*) FROM raw_text), (SELECT count(*) FROM reject_errors)")
+    if row != (inspection.lines - 1, 0):
+        return False
+    connection.execute("CREATE TEMP VIEW raw_file AS SELECT rowid + 2 AS _ws_row, * FROM raw_text")
+    return True
+
+
+@dataclass(frozen=True)
+class _Record:
+    line: int
+    text: str
+    reason: str | None = None
+
+
+def _stage_salvaged(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    path: Path,
+    inspection: Inspection,
+    header: list[str],
+    delimiter: str,
+) -> None:
+    """Number the records ourselves, set the broken ones aside and let DuckDB parse the rest."""
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    numbered = settings.scratch / f"salvage-{path.name}.csv"
+    broken: list[_Record] = []
+    good = undecodable = 0
+    try:
+        with numbered.open("w", encoding="utf-8", newline="") as target:
+            for record in _records(path, inspection.compression, delimiter, len(header)):
+                if record.reason:
+                    broken.append(record)
+                    undecodable += record.reason == "parse:invalid_utf8"
+                    continue
+                good += 1
+                target.write(f"{record.line}{delimiter}{record.text}\n")
+        _refuse_other_encoding(undecodable, good + len(broken))
+        names = ["_ws_line", *header]
+        _create(
+            connection,
+            f"SELECT CAST(_ws_line AS BIGINT) AS _ws_row, {column_list(header)}"
+            f" FROM {_read_csv(numbered, names, delimiter, None, 0)}",
+        )
+    except duckdb.Error as error:
+        raise BrokenFileError(f"parse: {error}") from error
+    finally:
+        numbered.unlink(missing_ok=True)
+    connection.execute("CREATE TEMP VIEW raw_file AS SELECT * FROM raw_text")
+    connection.execute(
+        """
+        INSERT INTO unparsed
+        SELECT CAST(split_part(csv_line, $delimiter, 1) AS BIGINT),
+               'parse:' || min(replace(lower(CAST(error_type AS VARCHAR)), ' ', '_')),
+               substr(csv_line, instr(csv_line, $delimiter) + 1)
+        FROM reject_errors GROUP BY csv_line, line
+        """,
+        {"delimiter": delimiter},
+    )
+    for record in broken:
+        connection.execute("INSERT INTO unparsed VALUES (?, ?, ?)", [record.line, record.reason, record.text])
+    row = scalars(connection, "SELECT (SELECT count(*) FROM raw_text) + (SELECT count(*) FROM unparsed)")
+    if row != (good + len(broken),):
+        raise BrokenFileError(f"accounting: {good + len(broken)} records in the file, {row[0]} after parsing")
+
+
+def _records(path: Path, compression: str | None, delimiter: str, width: int) -> Iterator[_Record]:
+    """Records of a CSV file after its header, each with its first physical line; blank lines are no records."""
+    with open_bytes(path, compression) as stream:
+        lines = io.BufferedReader(stream) if not hasattr(stream, "peek") else stream  # type: ignore[arg-type]
+        numbered = enumerate(lines, start=1)
+        next(numbered, None)
+        waiting: list[tuple[int, bytes]] = []
+        while True:
+            item = waiting.pop(0) if waiting else next(numbered, None)
+            if item is None:
+                return
+            number, line = item
+            stripped = line.rstrip(b"\r\n")
+            if not stripped:
+                continue
+            try:
+                text = stripped.decode("utf-8")
+            except UnicodeDecodeError:
+                yield _Record(number, stripped.decode("utf-8", "backslashreplace"), "parse:invalid_utf8")
+                continue
+            if text.count('"') % 2 == 0:
+                yield _Record(number, text)
+                continue
+            joined = text
+            closed = False
+            for ahead in range(MAX_LINES_PER_RECORD):
+                if ahead >= len(waiting):
+                    following = next(numbered, None)
+                    if following is None:
+                        break
+                    waiting.append(following)
+                joined += "\n" + waiting[ahead][1].rstrip(b"\r\n").decode("utf-8", "replace")
+                if joined.count('"') % 2 == 0:
+                    closed = len(next(csv.reader(io.StringIO(joined), delimiter=delimiter, strict=False))) == width
+                    if closed:
+                        del waiting[: ahead + 1]
+                    break
+            yield _Record(number, joined) if closed else _Record(number, text, "parse:unterminated_quote")
+
+
+def salvage_lines(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, path: Path, inspection: Inspection
+) -> None:
+    """Fill a temp table ``lines`` (_ws_row, line) and set undecodable lines aside in ``unparsed``.
+
+    Raises:
+        BrokenFileError: so many undecodable lines that the file is in another encoding.
+    """
+    good: list[tuple[int, str]] = []
+    connection.execute("CREATE OR REPLACE TEMP TABLE lines (_ws_row BIGINT, line VARCHAR)")
+    undecodable = total = 0
+
+    def flush() -> None:
+        table = pa.table({"_ws_row": [row for row, _ in good], "line": [line for _, line in good]})
+        connection.register("_salvaged", table)
+        connection.execute("INSERT INTO lines SELECT CAST(_ws_row AS BIGINT), CAST(line AS VARCHAR) FROM _salvaged")
+        connection.unregister("_salvaged")
+        good.clear()
+
+    with open_bytes(path, inspection.compression) as stream:
+        for number, line in enumerate(stream, start=1):
+            stripped = line.rstrip(b"\r\n")
+            if number == 1:
+                stripped = stripped.removeprefix(codecs.BOM_UTF8)
+            if not stripped.strip():
+                continue
+            total += 1
+            try:
+                good.append((number, stripped.decode("utf-8")))
+            except UnicodeDecodeError:
+                undecodable += 1
+                text = stripped.decode("utf-8", "backslashreplace")
+                connection.execute("INSERT INTO unparsed VALUES (?, 'parse:invalid_utf8', ?)", [number, text])
+            if len(good) >= SALVAGE_CHUNK:
+                flush()
+    flush()
+    _refuse_other_encoding(undecodable, total)
+
+
+def _refuse_other_encoding(undecodable: int, total: int) -> None:
+    if undecodable > max(1, MAX_UNDECODABLE_SHARE * total):
+        raise BrokenFileError(f"encoding: {undecodable} of {total} lines are not UTF-8; deliver UTF-8")

@@ -1,0 +1,1 @@
+"""Readers that bring bytes to the landing folder."""

@@ -1,0 +1,52 @@
+"""Quoting, and the DuckDB connections that the platform opens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from transforms.settings import Settings
+
+
+def identifier(name: str) -> str:
+    """Quote a column or table name."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(value: str | Path) -> str:
+    """Quote a text where a value cannot be bound, for instance in COPY and in table functions' options."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def columns(names: list[str] | tuple[str, ...], prefix: str = "") -> str:
+    """Quote and join column names, each with an optional table alias."""
+    dot = f"{prefix}." if prefix else ""
+    return ", ".join(dot + identifier(name) for name in names)
+
+
+def scalars(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...]:
+    """The one row of a query that has exactly one, such as an aggregate without GROUP BY."""
+    row = connection.execute(query).fetchone()
+    if row is None:
+        raise LookupError(f"no row: {query}")
+    return row
+
+
+def scratch_connection(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory database that works within the memory limit and spills beside the lake."""
+    settings.scratch.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": settings.memory_limit,
+            "threads": settings.threads,
+            "temp_directory": str(settings.scratch),
+            # A machine without the internet must behave like one with it.
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
