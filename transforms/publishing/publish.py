@@ -1,0 +1,147 @@
+"""The publication: readers see the old file or the new one, never a mixture, never a failed build."""
+
+from __future__ import annotations
+
+import datetime as dt
+import glob
+import logging
+import os
+import re
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from transforms.publishing.build import build
+from transforms.publishing.errors import PublicationError
+from transforms.publishing.lock import publisher_lock
+from transforms.publishing.plan import PublicationPlan
+from transforms.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# What DuckDB keeps beside a database: the write-ahead log, and its two stand-ins around a checkpoint.
+_WAL_SUFFIXES = (".wal", ".wal.checkpoint", ".wal.recovery")
+
+
+@dataclass(frozen=True)
+class PublicationReport:
+    """One publication: rows by table, declared columns withheld and table columns not declared by table."""
+
+    path: Path
+    run_id: str
+    as_of_date: dt.date
+    tables: dict[str, int]
+    withheld: dict[str, tuple[str, ...]]
+    undeclared: dict[str, tuple[str, ...]]
+    size_bytes: int
+    seconds: float
+    warnings: tuple[str, ...]
+
+
+def publish(
+    settings: Settings,
+    plan: PublicationPlan,
+    run_id: str,
+    as_of: dt.date,
+    watershed_version: str,
+    progress: Callable[[str], None] | None = None,
+) -> PublicationReport:
+    """Copy the planned columns of the warehouse's marts into the readers' file and put it in place.
+
+    The new file is built and read back beside the old one, then takes its name in one step: who has
+    the old file open keeps it, who opens afterwards gets the new one. A second publisher waits up to
+    ``settings.lock_timeout_seconds``. ``progress`` is told in words what happens.
+
+    Raises PublicationError, with the old file untouched, when the warehouse is missing or still
+    being written, a table or column is missing, a column's type is not for BI clients, there are no
+    customers, the disk is full, or the file read back differs from the marts.
+    """
+    tell = progress or (lambda message: None)
+    target = settings.published
+    started = time.monotonic()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with publisher_lock(target, f"run {run_id}", settings.lock_timeout_seconds, tell):
+        _remove_leftovers(target)
+        # The run's id tells an operator whose file this is; the lock makes it the only one.
+        temporary = target.with_name(f".{target.name}.{re.sub(r'[^A-Za-z0-9-]', '_', run_id)[:60]}.tmp")
+        try:
+            built = build(settings, plan, temporary, run_id, as_of, watershed_version, tell)
+            _seal(temporary)
+            size = temporary.stat().st_size
+            warnings = [*_open_folder(target), *_set_aside_foreign_wal(target)]
+            temporary.replace(target)
+        except (duckdb.Error, OSError) as error:
+            raise PublicationError(f"{target} is not replaced: {error}") from error
+        finally:
+            _remove_leftovers(target)
+        # A client that had the old file open for writing may have begun a log until that very moment.
+        warnings += _set_aside_foreign_wal(target)
+        _fsync(target.parent)
+    for warning in warnings:
+        _log.warning(warning)
+    tell(f"published {target}")
+    return PublicationReport(
+        path=target,
+        run_id=run_id,
+        as_of_date=as_of,
+        tables=built.rows,
+        withheld={table.name: table.withheld for table in plan.tables if table.withheld},
+        undeclared=built.undeclared,
+        size_bytes=size,
+        seconds=time.monotonic() - started,
+        warnings=tuple(warnings),
+    )
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove the temporary files of this publication, or of one that was killed; under the lock only."""
+    for leftover in target.parent.glob(glob.escape(f".{target.name}.") + "*.tmp*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _seal(temporary: Path) -> None:
+    """Make the finished file read-only and durable; a log beside it would mean that it isn't finished."""
+    for suffix in _WAL_SUFFIXES:
+        if temporary.with_name(temporary.name + suffix).exists():
+            raise PublicationError(f"{temporary.name}{suffix} is left after the checkpoint: publish again.")
+    temporary.chmod(0o444)
+    _fsync(temporary)
+
+
+def _set_aside_foreign_wal(target: Path) -> list[str]:
+    """Move away write-ahead logs beside ``target`` and return a warning for each.
+
+    The published file never has one of its own. One that a client left would be replayed into the
+    new file by every reader: they fail, or show its rows (measured with older storage versions).
+    """
+    warnings: list[str] = []
+    for suffix in _WAL_SUFFIXES:
+        foreign = target.with_name(target.name + suffix)
+        if not foreign.exists():
+            continue
+        moment = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S%f")
+        aside = foreign.with_name(f"{foreign.name}.foreign-{moment}")
+        foreign.rename(aside)
+        warnings.append(
+            f"A client wrote to {target.name}; its log was moved to {aside} and never reaches readers."
+            " Let clients open the file read-only."
+        )
+    return warnings
+
+
+def _open_folder(target: Path) -> list[str]:
+    if target.parent.stat().st_mode & stat.S_IWOTH:
+        return [f"Every user may write to {target.parent} and so replace {target.name}: chmod o-w it."]
+    return []
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
