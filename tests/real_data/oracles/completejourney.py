@@ -1,4 +1,4 @@
-"""Households, receipts, revenue and RFM of The Complete Journey, counted receipt by receipt in whole cents."""
+"""Households, receipts, revenue and RFM of The Complete Journey, receipt by receipt, in whole cents."""
 
 from __future__ import annotations
 
@@ -91,8 +91,8 @@ def purchase_days(all_receipts: Iterable[Receipt], zone: str) -> dict[int, set[d
 def rfm(all_receipts: Iterable[Receipt], zone: str, as_of: dt.date, window_days: int = 365) -> dict[int, Rfm]:
     """RFM of every household with a purchase day in the window that ends with ``as_of``.
 
-    Scores follow Watershed's definition: cut points are values that occur (inverse of the empirical distribution),
-    and equal values share a score.
+    Scores follow Watershed's definition: cut points are values that occur (inverse of the empirical
+    distribution), and equal values share a score.
     """
     known = list(all_receipts)
     days = {

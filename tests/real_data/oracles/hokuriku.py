@@ -1,17 +1,19 @@
 """The publisher's own visits at the Wi-Fi venues of Hokuriku, and how they relate to the pings.
 
 What the publisher did, found in his scripts (``countuser.js``, ``shrinkData.js`` of code4fukui/mac-address) and
-confirmed on the data: within one day file of one venue, a device's pings form one visit as long as the next ping comes
-no more than 30 minutes after the last (`t - lastt > dtsec` starts a new one), the dwell is the last ping minus the
-first, and repeated pings change nothing. **Every venue whose day files are all there agrees exactly**, visit by
-visit: on the part of the data with venues 23, 24, 27, 34, 43 and 76 all six venues and 23,159 of 23,159 visits.
+confirmed on the data: within one day file of one venue, a device's pings form one visit as long as the next
+ping comes no more than 30 minutes after the last (``t - lastt > dtsec`` starts a new one); the dwell is the last
+ping minus the first, and repeated pings change nothing. **Every venue whose day files are all there agrees
+exactly**, visit by visit: on the part of the data with venues 23, 24, 27, 34, 43 and 76 all six venues, and
+23,159 of 23,159 visits.
 
-Watershed's rule differs in one point: midnight does not end a visit. Joining the published visits of a device that
-are no more than 30 minutes apart therefore gives Watershed's visits. Venues 27 and 34 have no visit over midnight and
-agree without it; the join takes 13, 21, 2 and 10 visits from venues 23, 24, 43 and 76 (23,113 remain).
+Watershed's rule differs in one point: midnight does not end a visit. Joining the published visits of a device
+that are no more than 30 minutes apart therefore gives Watershed's visits. Venues 27 and 34 have no visit over
+midnight and agree without it; the join leaves 13, 21, 2 and 10 visits fewer at venues 23, 24, 43 and 76
+(23,113 in all).
 
-Day files of more than 4 MiB are missing from the snapshot. A venue is complete where each day with a published visit
-has pings: a visit begins on the day of its file.
+Day files of more than 4 MiB are missing from the snapshot. A venue is complete where each day with a published
+visit has pings: a visit begins on the day of its file.
 """
 
 from __future__ import annotations
@@ -56,9 +58,8 @@ def published_visits(folder: Path) -> set[Visit]:
         if moment.utcoffset() != dt.timedelta(hours=9):
             raise ValueError(f"a visit at {entered} is not in Japan time")
         hours, minutes, seconds = (int(part) for part in spend.split(":"))
-        result.add(
-            Visit(int(venue), names[user], moment.replace(tzinfo=None), hours * 3600 + minutes * 60 + seconds)
-        )
+        dwell = hours * 3600 + minutes * 60 + seconds
+        result.add(Visit(int(venue), names[user], moment.replace(tzinfo=None), dwell))
     if len(result) != visits.height:
         raise ValueError("the published visits repeat themselves")
     return result

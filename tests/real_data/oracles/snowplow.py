@@ -1,13 +1,13 @@
 """Events, sessions and users of the Snowplow sample, and what the vendor's own package makes of them.
 
-The vendor cuts sessions by the tracker's ``domain_sessionid`` alone; Watershed by 30 minutes without an event. Both
-agree where the tracker's sessions keep to that rule. They differ by design where
+The vendor cuts sessions by the tracker's ``domain_sessionid`` alone; Watershed by 30 minutes without an event.
+Both agree where the tracker's sessions keep to that rule. They differ by design where
 
-- one session id lasts over days (cases "long session", "Rotating domain_userid per session", "Unexpired session"),
+- one session id lasts over days ("long session", "Rotating domain_userid per session", "Unexpired session"),
 - two session ids begin or end in the same second ("Multiple first sessions per user", "Multiple last ...").
 
-The vendor also leaves out events that Watershed keeps: sessions longer than its limit, events that arrive more than
-three days late, events without session id, and page views without a page view id or with one that was seen before.
+The vendor also leaves out events that Watershed keeps: sessions longer than its limit, events that arrive more
+than three days late, events without session id, and page views without a page view id or with one seen before.
 """
 
 from __future__ import annotations
@@ -62,9 +62,7 @@ def events(folder: Path) -> list[Event]:
             session=row["domain_sessionid"],
         )
         if result.setdefault(event.event_id, event) != event:
-            raise ValueError(
-                f"two deliveries of {event.event_id} differ in more than their times of delivery"
-            )
+            raise ValueError(f"two deliveries of {event.event_id} differ in more than their times of delivery")
     return list(result.values())
 
 
@@ -107,7 +105,7 @@ def vendor_sessions_by_cookie(folder: Path) -> dict[str, int]:
 
 
 def cookies_with_plain_sessions(of: Iterable[Event]) -> set[str]:
-    """Cookies whose session ids change exactly where 30 minutes pass without an event, and belong to them alone."""
+    """Cookies whose own session ids change exactly where 30 minutes pass without an event."""
     known = [event for event in of if event.cookie]
     cookies_of: dict[str | None, set[str | None]] = defaultdict(set)
     for event in known:

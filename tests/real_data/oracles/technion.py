@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -84,7 +85,7 @@ def _call(row: dict[str, str]) -> Call:
 
 
 def figures(log: Iterable[Call]) -> ServiceFigures:
-    """Service figures of the log, phantoms left out; no wait counts as a wait of zero for the first mean only."""
+    """Service figures of the log without phantoms; ``asa_all_answered`` takes no queue for a wait of zero."""
     real = [call for call in log if call.outcome != "PHANTOM"]
     answered = [call for call in real if call.answered]
     hung_up = [call for call in real if call.outcome == "HANG"]
@@ -111,9 +112,7 @@ def figures(log: Iterable[Call]) -> ServiceFigures:
     )
 
 
-def repeat_contacts(
-    log: Iterable[Call], within: dt.timedelta = dt.timedelta(hours=24)
-) -> set[tuple[str, str, str]]:
+def repeat_contacts(log: Iterable[Call], within: dt.timedelta = dt.timedelta(hours=24)) -> set[tuple[str, str, str]]:
     """Keys of calls whose identified customer had already called in the 24 hours before."""
     by_customer: dict[str, list[Call]] = defaultdict(list)
     for call in log:
@@ -121,7 +120,7 @@ def repeat_contacts(
             by_customer[call.customer].append(call)
     repeats = set()
     for history in by_customer.values():
-        for earlier, later in zip(history, history[1:], strict=False):
+        for earlier, later in pairwise(history):
             if later.started_at - earlier.started_at <= within:
                 repeats.add(later.key)
     return repeats
