@@ -12,6 +12,8 @@ import duckdb
 import polars as pl
 import pytest
 
+from transforms.contracts import load_contracts
+from transforms.lake.load import load_source
 from transforms.settings import PROJECT_DIR, Settings
 
 CONTRACTS = PROJECT_DIR / "tests" / "contracts"
@@ -63,6 +65,15 @@ def real_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def lake(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home whose lake holds all datasets, nothing built yet."""
+    settings = _settings(real_data, tmp_path_factory.mktemp("gate") / "home", AFTER_EVERYTHING)
+    for contract in load_contracts(settings.entities, settings.contracts).sources.values():
+        load_source(settings, contract)
+    return settings
+
+
+@pytest.fixture(scope="session")
 def after_everything(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """The platform after one run over all datasets."""
     return _run(real_data, tmp_path_factory.mktemp("real") / "home", AFTER_EVERYTHING)
@@ -84,3 +95,7 @@ def _run(data: Path, home: Path, as_of: dt.date) -> Outcome:
     published = Path(shutil.copy(settings.published, kept))
     assignments = Path(shutil.copy(settings.lake / "identity" / "current" / "assignments.parquet", kept))
     return Outcome(settings, warehouse, published, assignments)
+
+
+def _settings(data: Path, home: Path, as_of: dt.date) -> Settings:
+    return Settings(home=home, contracts=CONTRACTS, sources_root=data, business_timezone=BUSINESS_ZONE, as_of=as_of)

@@ -12,6 +12,14 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 PERCENTILES = (20, 40, 60, 80)
+# Rows: R from 1 to 5; columns: FM from 1 to 5.
+SEGMENTS = (
+    ("Lost", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"),
+    ("Hibernating", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"),
+    ("About To Sleep", "About To Sleep", "Need Attention", "Loyal Customers", "Loyal Customers"),
+    ("Promising", "Potential Loyalists", "Potential Loyalists", "Loyal Customers", "Loyal Customers"),
+    ("New Customers", "Potential Loyalists", "Potential Loyalists", "Champions", "Champions"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +44,11 @@ class Rfm:
     r_score: int
     f_score: int
     m_score: int
+
+    @property
+    def segment(self) -> str:
+        """Cell of the grid: R against the mean of F and M, half rounded up."""
+        return SEGMENTS[self.r_score - 1][(self.f_score + self.m_score + 1) // 2 - 1]
 
 
 def lines(folder: Path) -> pl.DataFrame:

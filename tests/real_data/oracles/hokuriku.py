@@ -105,3 +105,9 @@ def joined_over_midnight(visits: set[Visit]) -> set[Visit]:
                 continue
         joined.append(visit)
     return set(joined)
+
+
+def infrastructure(folder: Path, venues: int = 40) -> set[str]:
+    """Devices heard at so many venues that they are no visitor."""
+    heard = pings(folder).group_by("device").agg(pl.col("venue").n_unique())
+    return set(heard.filter(pl.col("venue") >= venues)["device"])

@@ -15,12 +15,15 @@ import polars as pl
 NOT_HAPPENED = "0:00:00"
 ISRAEL = ZoneInfo("Asia/Jerusalem")
 
+# Line of the voice response unit, number of the call on the line, date.
+Key = tuple[str, str, str]
+
 
 @dataclass(frozen=True)
 class Call:
     """One call of the log. ``wait`` and ``talk`` are seconds, None where there was no queue or no service."""
 
-    key: tuple[str, str, str]
+    key: Key
     customer: str | None
     kind: str
     outcome: str
@@ -112,15 +115,30 @@ def figures(log: Iterable[Call]) -> ServiceFigures:
     )
 
 
-def repeat_contacts(log: Iterable[Call], within: dt.timedelta = dt.timedelta(hours=24)) -> set[tuple[str, str, str]]:
+def repeat_contacts(log: Iterable[Call]) -> set[Key]:
     """Keys of calls whose identified customer had already called in the 24 hours before."""
-    by_customer: dict[str, list[Call]] = defaultdict(list)
-    for call in log:
-        if call.customer is not None and call.outcome != "PHANTOM":
-            by_customer[call.customer].append(call)
     repeats = set()
-    for history in by_customer.values():
+    for history in _histories(log).values():
         for earlier, later in pairwise(history):
-            if later.started_at - earlier.started_at <= within:
+            if later.started_at - earlier.started_at <= dt.timedelta(hours=24):
                 repeats.add(later.key)
     return repeats
+
+
+def first_contact_resolutions(log: Iterable[Call]) -> dict[Key, bool]:
+    """Answered calls of identified customers: whether none on the same reason followed within 7 days."""
+    resolved = {}
+    for history in _histories(log).values():
+        for index, call in enumerate(history):
+            if call.answered:
+                later = [other for other in history[index + 1 :] if other.kind == call.kind]
+                resolved[call.key] = all(other.started_at - call.started_at > dt.timedelta(days=7) for other in later)
+    return resolved
+
+
+def _histories(log: Iterable[Call]) -> dict[str, list[Call]]:
+    by_customer: dict[str, list[Call]] = defaultdict(list)
+    for call in sorted(log, key=lambda call: (call.started_at, call.key)):
+        if call.customer is not None and call.outcome != "PHANTOM":
+            by_customer[call.customer].append(call)
+    return by_customer
