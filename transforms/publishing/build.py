@@ -112,9 +112,9 @@ def _attach_warehouse(connection: duckdb.DuckDBPyConnection, warehouse: Path) ->
         raise PublicationError(f"There is no warehouse at {warehouse}: run the daily job first.")
     try:
         connection.execute(f"ATTACH {literal(warehouse)} AS {SOURCE} (TYPE duckdb, READ_ONLY)")
-    except duckdb.IOException as error:
+    except duckdb.Error as error:
         raise PublicationError(
-            f"{warehouse} can't be read; if another process writes it, publish when that has ended. {error}"
+            f"{warehouse} can't be read; if someone writes it, publish when that has ended. {error}"
         ) from error
 
 

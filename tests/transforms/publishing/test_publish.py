@@ -307,6 +307,14 @@ def test_a_warehouse_that_is_being_written_is_refused(home: Path) -> None:
         writer.communicate()
 
 
+def test_a_writer_in_this_process_is_refused_too(home: Path) -> None:
+    with (
+        duckdb.connect(home / "warehouse.duckdb"),
+        pytest.raises(PublicationError, match="publish when that has ended"),
+    ):
+        _publish(home)
+
+
 def test_a_query_that_fails_while_copying_leaves_the_old_file(home: Path) -> None:
     path = _publish(home).path
     write_warehouse(home, generation=2)
