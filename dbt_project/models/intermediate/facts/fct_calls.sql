@@ -6,7 +6,7 @@ calls as (
         calls.source,
         calls.call_id,
         calls.record_id,
-        calls.occurred_at as started_at,
+        calls.started_at,
         calls.occurred_date as call_date,
         calls.outcome,
         calls.is_queued,

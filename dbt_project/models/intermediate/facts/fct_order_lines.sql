@@ -1,3 +1,12 @@
+with
+
+lines as (
+    select
+        *,
+        coalesce(discount_amount, cast(0 as decimal(18, 2))) as taken_off_amount
+    from {{ ref('stg_transactions') }}
+)
+
 select
     orders.customer_id,
     lines.source,
@@ -5,7 +14,7 @@ select
     lines.line_id,
     lines.record_id,
     lines.ordered_at,
-    lines.order_date,
+    lines.occurred_date as order_date,
     lines.channel,
     lines.store_id,
     lines.product_id,
@@ -14,35 +23,16 @@ select
     lines.original_order_id,
     lines.quantity,
     lines.gross_amount,
-    lines.discount_amount,
+    lines.taken_off_amount as discount_amount,
     cast(
         case lines.line_type
-            when 'return' then lines.discount_amount - lines.gross_amount
-            else lines.gross_amount - lines.discount_amount
+            when 'return' then lines.taken_off_amount - lines.gross_amount
+            else lines.gross_amount - lines.taken_off_amount
         end as decimal(18, 2)
     ) as net_amount,
     lines.currency,
     orders.currency as order_currency
-from (
-    select
-        source,
-        order_id,
-        line_id,
-        record_id,
-        occurred_at as ordered_at,
-        occurred_date as order_date,
-        channel,
-        store_id,
-        product_id,
-        product_category,
-        line_type,
-        original_order_id,
-        quantity,
-        gross_amount,
-        coalesce(discount_amount, cast(0 as decimal(18, 2))) as discount_amount,
-        currency
-    from {{ ref('stg_transactions') }}
-) as lines
+from lines
 inner join {{ ref('int_orders_identified') }} as orders
     on
         lines.source = orders.source

@@ -14,12 +14,7 @@ records as (
         visits.device_id,
         coalesce(visits.device_id, visits.identity_key, visits.record_id) as visitor,
         infrastructure.device_id is not null as is_infrastructure
-    from (
-        select
-            *,
-            occurred_at as entered_at
-        from {{ ref('stg_store_visits') }}
-    ) as visits
+    from {{ ref('stg_store_visits') }} as visits
     left join {{ source('identity', 'assignments') }} as assignments
         on visits.identity_key = assignments.identity_key
     left join {{ ref('int_infrastructure_devices') }} as infrastructure
