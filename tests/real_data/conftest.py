@@ -7,6 +7,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import polars as pl
@@ -15,6 +16,9 @@ import pytest
 from transforms.contracts import load_contracts
 from transforms.lake.load import load_source
 from transforms.settings import PROJECT_DIR, Settings
+
+if TYPE_CHECKING:
+    from orchestration.pipeline import RunOutcome
 
 CONTRACTS = PROJECT_DIR / "tests" / "contracts"
 DATASETS = ("completejourney", "hokuriku_wifi", "snowplow_web", "technion_calls")
@@ -31,6 +35,7 @@ class Outcome:
     """What a run left behind, copied so that a later run cannot change it."""
 
     settings: Settings
+    run: RunOutcome
     warehouse: Path
     published: Path
     assignments: Path
@@ -47,11 +52,12 @@ class Outcome:
             return connection.sql(sql).pl()
 
 
-def run_everything(settings: Settings) -> None:
+def run_everything(settings: Settings) -> RunOutcome:
     """Pull, gate, build, identify, value, check, publish."""
-    from orchestration.pipeline import run
+    # Dagster takes seconds to import, which only those who run the whole platform should wait for.
+    from orchestration.pipeline import run_daily
 
-    run(settings)
+    return run_daily(settings)
 
 
 @pytest.fixture(scope="session")
@@ -88,13 +94,14 @@ def after_retail_year(after_everything: Outcome) -> Outcome:
 
 def _run(data: Path, home: Path, as_of: dt.date) -> Outcome:
     settings = Settings(home=home, contracts=CONTRACTS, sources_root=data, business_timezone=BUSINESS_ZONE, as_of=as_of)
-    run_everything(settings)
+    run = run_everything(settings)
+    assert run.success, f"failed: {', '.join(run.failed_steps)}"
     kept = home.parent / f"as_of_{as_of}"
     kept.mkdir()
     warehouse = Path(shutil.copy(settings.warehouse, kept))
     published = Path(shutil.copy(settings.published, kept))
     assignments = Path(shutil.copy(settings.lake / "identity" / "current" / "assignments.parquet", kept))
-    return Outcome(settings, warehouse, published, assignments)
+    return Outcome(settings, run, warehouse, published, assignments)
 
 
 def _settings(data: Path, home: Path, as_of: dt.date) -> Settings:

@@ -290,6 +290,11 @@ def test_a_signed_in_user_with_three_cookies_is_one_person_and_the_test_rig_is_n
 # What readers get
 
 
+def test_no_check_of_a_healthy_run_fails(after_everything: Outcome, after_retail_year: Outcome) -> None:
+    assert after_everything.run.failed_checks == ()
+    assert after_retail_year.run.failed_checks == ()
+
+
 def test_published_account_is_complete(after_everything: Outcome) -> None:
     audit = after_everything.read("SELECT * FROM marts.load_audit")
     assert sorted(audit["source"]) == [
