@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,6 +39,7 @@ class Visit(NamedTuple):
     dwell_seconds: int
 
 
+@cache
 def pings(folder: Path) -> pl.DataFrame:
     """Distinct sightings: venue, device, ts (local), day (of the file)."""
     return (
@@ -47,7 +50,8 @@ def pings(folder: Path) -> pl.DataFrame:
     )
 
 
-def published_visits(folder: Path) -> set[Visit]:
+@cache
+def published_visits(folder: Path) -> frozenset[Visit]:
     """Visits as the publisher gives them."""
     devices = pl.read_parquet(folder / "hokuriku_wifi" / "devices.parquet").select("userid", "user")
     names = dict(devices.iter_rows())
@@ -62,7 +66,7 @@ def published_visits(folder: Path) -> set[Visit]:
         result.add(Visit(int(venue), names[user], moment.replace(tzinfo=None), dwell))
     if len(result) != visits.height:
         raise ValueError("the published visits repeat themselves")
-    return result
+    return frozenset(result)
 
 
 def complete_venues(folder: Path) -> set[int]:
@@ -92,7 +96,7 @@ def cut_by_publisher(folder: Path) -> set[Visit]:
     return visits
 
 
-def joined_over_midnight(visits: set[Visit]) -> set[Visit]:
+def joined_over_midnight(visits: Iterable[Visit]) -> set[Visit]:
     """The same stays without the publisher's cut at midnight."""
     joined: list[Visit] = []
     for visit in sorted(visits):
