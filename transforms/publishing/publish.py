@@ -15,9 +15,9 @@ from pathlib import Path
 
 import duckdb
 
+from transforms.locking import exclusive
 from transforms.publishing.build import build
 from transforms.publishing.errors import PublicationError
-from transforms.publishing.lock import publisher_lock
 from transforms.publishing.plan import PublicationPlan
 from transforms.settings import Settings
 
@@ -58,13 +58,17 @@ def publish(
 
     Raises PublicationError, with the old file untouched, when the warehouse is missing or still
     being written, a table or column is missing, a column's type is not for BI clients, there are no
-    customers, the disk is full, or the file read back differs from the marts.
+    customers, the disk is full, or the file read back differs from the marts; LockedError when the
+    other publisher is not done in time.
     """
     tell = progress or (lambda message: None)
     target = settings.published
     started = time.monotonic()
     target.parent.mkdir(parents=True, exist_ok=True)
-    with publisher_lock(target, f"run {run_id}", settings.lock_timeout_seconds, tell):
+    lock = target.with_name(f".{target.name}.lock")
+    # Whoever can open the lock file can hold it, and readers have no business with it.
+    lock.touch(mode=0o600)
+    with exclusive(lock, f"publication of run {run_id}", settings.lock_timeout_seconds, tell):
         _remove_leftovers(target)
         # The run's id tells an operator whose file this is; the lock makes it the only one.
         temporary = target.with_name(f".{target.name}.{re.sub(r'[^A-Za-z0-9-]', '_', run_id)[:60]}.tmp")
