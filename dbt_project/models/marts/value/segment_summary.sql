@@ -1,0 +1,34 @@
+with
+
+customers as (
+    select distinct customer_id
+    from {{ ref('customer_timeline') }}
+),
+
+segmented as (
+    select
+        coalesce(rfm.segment, 'No Purchase') as segment,
+        -- Customers who only ever returned something have a currency too.
+        valued.currency,
+        count(*) as customers,
+        coalesce(sum(valued.window_net_revenue_amount), 0) as net_revenue_amount,
+        sum(clv.total_clv_amount) as total_clv_amount,
+        count(clv.total_clv_amount) as customers_with_clv
+    from customers
+    left join {{ ref('int_customer_value') }} as valued on customers.customer_id = valued.customer_id
+    left join {{ ref('customer_rfm') }} as rfm on customers.customer_id = rfm.customer_id
+    left join {{ ref('customer_clv') }} as clv on customers.customer_id = clv.customer_id
+    group by coalesce(rfm.segment, 'No Purchase'), valued.currency
+)
+
+select
+    {{ as_of_date() }} as as_of_date,
+    segment,
+    currency,
+    cast(customers as bigint) as customers,
+    cast(customers as double) / nullif(sum(customers) over (), 0) as customer_share,
+    cast(net_revenue_amount as decimal(18, 2)) as net_revenue_amount,
+    cast(net_revenue_amount as double)
+    / nullif(cast(sum(net_revenue_amount) over (partition by currency) as double), 0) as revenue_share,
+    cast(cast(total_clv_amount as double) / nullif(customers_with_clv, 0) as decimal(18, 2)) as mean_clv_amount
+from segmented
