@@ -38,31 +38,31 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WATERSHED_", frozen=True, extra="ignore")
 
-    home: AbsolutePath = Field(Path("data"), description="Folder of landing, lake, warehouse and published file.")
+    home: AbsolutePath = Field(default=Path("data"), description="Folder of landing, lake, warehouse and published file.")
     contracts: AbsolutePath = Field(
-        PROJECT_DIR / "data_contracts" / "sources",
+        default=PROJECT_DIR / "data_contracts" / "sources",
         description="Folder of the source contracts (*.odcs.yaml).",
     )
     entities: AbsolutePath = Field(
-        PROJECT_DIR / "data_contracts" / "entities",
+        default=PROJECT_DIR / "data_contracts" / "entities",
         description="Folder of the entity contracts (*.odcs.yaml).",
     )
     sources_root: AbsolutePath | None = Field(
-        None,
+        default=None,
         description="Folder that relative server paths of contracts start from; default <home>/incoming.",
     )
-    business_timezone: TimeZoneName = Field("UTC", description="Time zone that cuts days.")
-    as_of: dt.date | None = Field(None, description="Last day that counts; default the last complete day in the data.")
+    business_timezone: TimeZoneName = Field(default="UTC", description="Time zone that cuts days.")
+    as_of: dt.date | None = Field(default=None, description="Last day that counts; default the last complete day in the data.")
     identifier_key: SecretStr | None = Field(
-        None, description="Secret of the keyed hashes of identifiers; default a random one kept in <home>."
+        default=None, description="Secret of the keyed hashes of identifiers; default a random one kept in <home>."
     )
-    memory_limit: str = Field("4GB", description="Memory that DuckDB may use before it spills to disk.")
-    threads: int = Field(2, ge=1, description="Threads that DuckDB may use.")
+    memory_limit: str = Field(default="4GB", description="Memory that DuckDB may use before it spills to disk.")
+    threads: int = Field(default=2, ge=1, description="Threads that DuckDB may use.")
     lock_timeout_seconds: float = Field(
-        600, ge=0, description="How long a run waits for another one that holds the warehouse."
+        default=600, ge=0, description="How long a run waits for another one that holds the warehouse."
     )
-    demo_people: int = Field(50_000, ge=100, description="Size of the sample company, in people.")
-    demo_seed: int = Field(7, description="Seed of the sample company.")
+    demo_people: int = Field(default=50_000, ge=100, description="Size of the sample company, in people.")
+    demo_seed: int = Field(default=7, description="Seed of the sample company.")
 
     @property
     def incoming(self) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,3 +54,12 @@ def _matches(pattern: str, base: Path) -> Iterator[SourceFile]:
         if path.is_file():
             status = path.stat()
             yield SourceFile(path, str(path.relative_to(base)), status.st_size, status.st_mtime_ns)
+
+
+def listing_digest(contracts: Iterable[SourceContract], settings: Settings) -> str:
+    """Hash of all files that the sources hold now: it changes when a file comes or grows."""
+    digest = hashlib.sha256()
+    for contract in sorted(contracts, key=lambda contract: contract.name):
+        for file in discover(contract, settings):
+            digest.update(repr((contract.name, file.name, file.size, file.modified_ns)).encode())
+    return digest.hexdigest()

@@ -3,6 +3,8 @@
 DuckDB's parser is quick but one stray quote can make it swallow 130,000 rows with a single reject. So the bytes are
 counted beforehand, and a file whose lines, header and rows do not add up is read again by the salvage path, which
 knows the physical line of every record and refuses only the records that are broken.
+
+Surplus fields at the end of a record are tolerated where they are empty: nothing is lost with them.
 """
 
 from __future__ import annotations

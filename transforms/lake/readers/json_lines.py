@@ -90,7 +90,7 @@ def _stage_lines(
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE json_lines AS
-        SELECT *, coalesce(json_valid(line) AND json_type(line) = 'OBJECT', false) AS is_object FROM ({numbered})
+        SELECT *, CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END AS is_object FROM ({numbered})
         """
     )
     connection.execute("DROP TABLE lines")

@@ -1,0 +1,61 @@
+# Watershed needs Python 3.11 or newer and make; everything else is installed into .venv.
+PYTHON ?= python3
+# The installer itself is pinned; the rest is pinned by uv.lock.
+UV_VERSION := 0.13.9
+VENV := .venv
+UV := $(VENV)/tools/bin/uv
+RUN := $(VENV)/bin
+HOME_DIR := $(abspath $(or $(WATERSHED_HOME),data))
+
+export DAGSTER_HOME := $(HOME_DIR)/dagster
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run dev test lint format contracts benchmark screenshot clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(VENV)/.installed ## install the platform and its tools into .venv
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Watershed needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": set PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)/tools
+	$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(VENV)/.installed: pyproject.toml uv.lock | $(UV)
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --frozen --python $$($(VENV)/tools/bin/python -c 'import sys; print(sys._base_executable)')
+	@touch $@
+
+demo: setup ## write the sample company, run everything, publish, and print what was built
+	$(RUN)/watershed demo
+
+run: setup ## run everything once on the contracts in data_contracts/sources
+	$(RUN)/watershed run
+
+dev: setup ## start Dagster's pages and daemon on http://localhost:3000
+	@mkdir -p $(DAGSTER_HOME) && cp orchestration/dagster.yaml $(DAGSTER_HOME)/
+	$(RUN)/dagster dev -m orchestration.definitions
+
+test: setup ## run all tests but the benchmarks
+	$(RUN)/pytest -n auto --dist loadgroup -m "not benchmark"
+
+lint: setup ## run the linters, the type checker and the contracts' lint
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/pyright
+	$(RUN)/sqlfluff lint --processes 2 dbt_project/models dbt_project/tests
+	$(RUN)/watershed contracts lint
+
+format: setup ## bring the code into shape
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+contracts: setup ## check every contract: file, line and remedy for each fault
+	$(RUN)/watershed contracts lint
+
+benchmark: setup ## measure the whole path at 1, 4 and 16 times the default size (about an hour)
+	$(RUN)/python -m tests.benchmarks.full_path
+
+clean: ## remove what runs left behind; the environment stays
+	rm -rf $(HOME_DIR) dbt_project/target dbt_project/logs .pytest_cache .ruff_cache

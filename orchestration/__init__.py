@@ -1,0 +1,1 @@
+"""Dagster definitions and the ``watershed`` command: thin wrappers around ``transforms`` and the dbt project."""

@@ -1,0 +1,52 @@
+"""A whole run in this very process: for the command line, for cron and for tests."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.automation import DAILY
+from orchestration.build import build_definitions
+from transforms.settings import Settings
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended; ``failed_checks`` are those that did not block it."""
+
+    run_id: str
+    success: bool
+    failed_steps: tuple[str, ...]
+    failed_checks: tuple[str, ...]
+
+
+def dagster_home(settings: Settings) -> Path:
+    """Folder of the Dagster instance, made with the settings that ship with the platform."""
+    folder = settings.home / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(Path(__file__).with_name("dagster.yaml"), folder / "dagster.yaml")
+    return folder
+
+
+def run_daily(settings: Settings) -> RunOutcome:
+    """Run the daily job once and wait for its end. A failed step does not raise: the outcome names it.
+
+    Raises:
+        ContractError: a contract has a fault.
+        LockedError: another run held the installation for longer than the settings allow.
+    """
+    job = build_definitions(settings).resolve_job_def(DAILY)
+    with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
+        result = job.execute_in_process(
+            instance=instance, raise_on_error=False, run_config={"loggers": {"terminal": {}}}
+        )
+    failed = tuple(event.step_key or "" for event in result.all_events if event.is_step_failure)
+    checks = tuple(
+        f"{check.asset_key.to_user_string()}: {check.check_name}"
+        for check in result.get_asset_check_evaluations()
+        if not check.passed
+    )
+    return RunOutcome(result.run_id, result.success, failed, checks)

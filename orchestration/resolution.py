@@ -1,0 +1,51 @@
+"""Identity as assets: between the models that observe identifiers and those that use customers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration.run_lock import RunLock
+from orchestration.warehouse import OWNER
+from transforms.contracts import Contracts
+from transforms.identity import resolve_identities
+from transforms.lake.as_of import as_of_date
+from transforms.settings import Settings
+
+OBSERVATIONS = dg.AssetKey(["intermediate", "int_identity_observations"])
+TABLES = {
+    "assignments": "One row per distinct set of identifiers seen in a record: the customer it belongs to.",
+    "identifiers": "One row per identifier: its customer, or why it has none (blocked, contested, weak).",
+    "aliases": "One row per customer id that was merged into another.",
+}
+
+
+def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefinition:
+    """One step that writes all identity tables together."""
+
+    @dg.multi_asset(
+        name="identity",
+        specs=[
+            dg.AssetSpec(
+                ["identity", table],
+                deps=[OBSERVATIONS],
+                group_name="identity",
+                kinds={"python", "parquet"},
+                owners=[OWNER],
+                description=text,
+            )
+            for table, text in TABLES.items()
+        ],
+    )
+    def identity(context: dg.AssetExecutionContext, run_lock: RunLock) -> Iterator[dg.MaterializeResult]:
+        day = as_of_date(settings, contracts)
+        if day is None:
+            raise dg.Failure("the lake is empty: no source has delivered a row that keeps its contract")
+        report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
+        figures = dataclasses.asdict(report)
+        for table in TABLES:
+            yield dg.MaterializeResult(asset_key=["identity", table], metadata=figures)
+
+    return identity

@@ -1,0 +1,30 @@
+"""Every run that changes the platform's files holds the run lock from its first step to its last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from transforms.locking import exclusive
+
+
+class RunLock(dg.ConfigurableResource):
+    """Lock of an installation.
+
+    With the in-process executor a resource lives as long as its run, so the lock spans all steps: a second run, from
+    wherever it was launched, waits or fails with the name of the run that holds it.
+    """
+
+    path: str
+    timeout_seconds: float
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RunLock]:
+        """Hold the lock while the run lasts."""
+        log = context.log
+        say = log.info if log else None
+        with exclusive(Path(self.path), f"run {context.run_id}", self.timeout_seconds, say):
+            yield self

@@ -1,0 +1,54 @@
+"""What a person sees in the terminal while a run goes on: one line per thing done."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+
+import dagster as dg
+
+
+class _Lines(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__()
+        self._started = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        meta = getattr(record, "dagster_meta", {}) or {}
+        event = meta.get("dagster_event")
+        text = str(meta.get("orig_message") or record.getMessage())
+        if event is not None:
+            if event.event_type_value not in {"STEP_FAILURE", "ASSET_CHECK_EVALUATION"}:
+                return
+            text = _event_text(event)
+            if text is None:
+                return
+        sys.stderr.write(f"{time.monotonic() - self._started:7.1f} s  {text}\n")
+        sys.stderr.flush()
+
+
+def _event_text(event: dg.DagsterEvent) -> str | None:
+    if event.event_type_value == "STEP_FAILURE":
+        error = event.step_failure_data.error
+        cause = error.cause if error and error.cause else error
+        return f"FAILED {event.step_key}: {cause.message.strip() if cause else event.message}"
+    check = event.asset_check_evaluation_data
+    if check.passed:
+        return None
+    return (
+        f"{check.severity.value} {check.asset_key.to_user_string()} {check.check_name}: {check.description or 'failed'}"
+    )
+
+
+def _terminal(_: dg.InitLoggerContext) -> logging.Logger:
+    logger = logging.getLogger("watershed.terminal")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [_Lines()]
+    logger.propagate = False
+    return logger
+
+
+terminal_logger = dg.LoggerDefinition(
+    _terminal, description="One line per message, for runs that the watershed command starts."
+)

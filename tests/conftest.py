@@ -1,0 +1,19 @@
+"""Fixtures that several parts of the tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the public datasets; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("WATERSHED_REAL_DATA", PROJECT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no public datasets at {folder}: set WATERSHED_REAL_DATA")
+    return folder

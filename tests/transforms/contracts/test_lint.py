@@ -1,0 +1,129 @@
+"""A contract with a fault: one message with file, line and remedy, before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.transforms.lake.shop import contract_document
+from transforms.contracts import ContractError, load_contracts
+from transforms.settings import Settings
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def lint(folder: Path, text: str) -> ContractError:
+    (folder / "shop.odcs.yaml").write_text(text)
+    with pytest.raises(ContractError) as caught:
+        load_contracts(Settings().entities, folder)
+    return caught.value
+
+
+def schema(document: dict[str, Any]) -> dict[str, Any]:
+    return document["schema"][0]
+
+
+def rule(expression: str) -> Change:
+    quality = {"name": "r", "type": "custom", "engine": "watershed", "implementation": expression}
+    return lambda d: schema(d).update(quality=[quality])
+
+
+def expression(text: str, *reads: str) -> Change:
+    return lambda d: schema(d)["properties"][0].update(transformLogic=text, transformSourceObjects=list(reads))
+
+
+FAULTS: dict[str, tuple[Change, str]] = {
+    "column misspelt": (lambda d: schema(d)["properties"][2].update(name="orderd_at"), "Did you mean 'ordered_at'?"),
+    "required column not mapped": (lambda d: schema(d)["properties"].pop(), "'currency' is required by the entity"),
+    "mapped twice": (lambda d: schema(d)["properties"].append(schema(d)["properties"][0]), "mapped twice"),
+    "no source": (lambda d: schema(d)["properties"][0].pop("physicalName"), "neither physicalName nor"),
+    "unknown entity": (
+        lambda d: schema(d).update(customProperties=[{"property": "entity", "value": "transaction"}]),
+        "Did you mean 'transactions'?",
+    ),
+    "unknown zone": (
+        lambda d: schema(d)["properties"][2].update(logicalTypeOptions={"defaultTimezone": "Europe/Berlyn"}),
+        "'Europe/Berlyn' is no time zone",
+    ),
+    "unknown pattern": (
+        lambda d: schema(d)["properties"][2].update(logicalTypeOptions={"format": "dd.MM.YYYY"}),
+        "'YYYY' in the pattern",
+    ),
+    "another server": (lambda d: d["servers"][0].update(type="custom"), "'custom' are not supported"),
+    "another format": (lambda d: d["servers"][0].update(format="avro"), "Use one of csv, json, parquet"),
+    "not in the standard": (lambda d: d.update(serverz=[]), "serverz"),
+    "rate": (
+        lambda d: schema(d)["customProperties"].append({"property": "quarantineBlockRate", "value": 20}),
+        "quarantineBlockRate is a share",
+    ),
+    "rule on an unknown column": (rule("quantiti > 0"), "Did you mean 'quantity'?"),
+    "rule with the clock": (rule("ordered_at < now()"), "now() is not allowed"),
+    "rule with the clock as a word": (rule("ordered_at < current_date"), "'current_date', which the entity"),
+    "rule that is no SQL": (rule("quantity >"), "not SQL"),
+    "two statements": (rule("true; DROP TABLE x"), "not SQL"),
+    "subquery": (rule("quantity > (SELECT 1)"), "subquery is not allowed"),
+    "aggregate": (rule("quantity < sum(quantity)"), "sum() is not allowed"),
+    "file": (expression("(SELECT content FROM read_text('/etc/passwd'))"), "subquery is not allowed"),
+    "file in FROM": (expression("content FROM read_text('/etc/passwd')"), "more than an expression"),
+    "environment": (expression("getenv('HOME')"), "getenv() is not allowed"),
+    "column not announced": (expression("a || b", "a"), "reads 'b', which transformSourceObjects does not list"),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_a_fault_names_file_line_and_remedy(tmp_path: Path, case: str) -> None:
+    change, message = FAULTS[case]
+    document = contract_document()
+    change(document)
+    text = yaml.safe_dump(document, sort_keys=False, width=1000)
+    error = lint(tmp_path, text)
+    assert message in str(error)
+    for problem in error.problems:
+        assert str(problem).startswith(f"{tmp_path}/shop.odcs.yaml:{problem.line}: ")
+        assert 1 <= problem.line <= len(text.splitlines())
+
+
+def test_the_line_is_that_of_the_fault(tmp_path: Path) -> None:
+    document = contract_document()
+    schema(document)["properties"][2]["name"] = "orderd_at"
+    text = yaml.safe_dump(document, sort_keys=False)
+    line = next(number for number, row in enumerate(text.splitlines(), start=1) if "orderd_at" in row)
+    assert line in [problem.line for problem in lint(tmp_path, text).problems]
+
+
+def test_all_faults_come_at_once(tmp_path: Path) -> None:
+    document = contract_document()
+    schema(document)["properties"][2]["name"] = "orderd_at"
+    document["servers"][0]["format"] = "avro"
+    messages = str(lint(tmp_path, yaml.safe_dump(document)))
+    assert "orderd_at" in messages and "avro" in messages
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("apiVersion: [", "not YAML"),
+        ("name: a\nname: b\n", "'name' occurs twice"),
+        ("- a\n", "a YAML mapping"),
+        ("", "a YAML mapping"),
+        ("a: !!python/object:os.system {}\n", "'a' was unexpected"),
+    ],
+)
+def test_files_that_are_no_contract(tmp_path: Path, text: str, message: str) -> None:
+    assert message in str(lint(tmp_path, text))
+
+
+def test_the_shipped_contracts_have_no_fault() -> None:
+    contracts = load_contracts(Settings().entities, Settings().contracts)
+    assert {"transactions", "app_events", "store_visits", "hotline_calls"} <= set(contracts.entities)
+    for source in contracts.sources.values():
+        assert source.owners and source.freshness and source.description
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="no such folder of contracts"):
+        load_contracts(Settings().entities, tmp_path / "nowhere")

@@ -1,0 +1,203 @@
+"""What comes in broken, and what becomes of it: each row of the tables is one promise."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+ROWS = {
+    "text in a number": (line(qty="two"), "type:quantity"),
+    "thousands separator": (line(amount='"1,070.00"'), "type:gross_amount"),
+    "exponent in money": (line(amount="1e3"), "type:gross_amount"),
+    "third decimal place": (line(amount="1.005"), "type:gross_amount"),
+    "overflow": (line(amount="99999999999999999999.00"), "type:gross_amount"),
+    "two errors": (line(qty="x", amount="y"), "type:quantity; type:gross_amount"),
+    "day first": (line(time="31/01/2025 10:00:00"), "type:ordered_at"),
+    "30 February": (line(time="2025-02-30T10:00:00"), "type:ordered_at"),
+    "infinity": (line(time="infinity"), "type:ordered_at"),
+    "literal NULL in a number": (line(qty="NULL"), "type:quantity"),
+    "required null": (line(time=""), "required:ordered_at"),
+    "key null": (line(order=""), "required:order_id"),
+    "unknown value": (line(kind="gift"), "enum:line_type"),
+    "negative": (line(qty="-1"), "minimum:quantity"),
+    "too long": (line(order="x" * 201), "max_length:order_id"),
+    "rule of the entity": (line(discount="10.00"), "rule:discount_within_gross"),
+    "future": (line(time="2031-01-01T00:00:00"), "rule:ordered_in_the_past"),
+    "too many fields": (line() + ",more", "parse:too_many_columns"),
+    "too few fields": ("1,1,2025-03-01T10:00:00", "parse:missing_columns"),
+    "header again": (HEADER, "type:ordered_at; enum:line_type; type:quantity; type:gross_amount; type:discount_amount"),
+    "stray quote": (line(mail='"open'), "parse:unterminated_quote"),
+}
+
+
+@pytest.mark.parametrize("case", ROWS)
+def test_a_broken_row_goes_to_quarantine_alone(shop: Shop, case: str) -> None:
+    broken, reason = ROWS[case]
+    before, after = [line(f"b{n}") for n in range(3)], [line(f"a{n}") for n in range(3)]
+    shop.deliver(csv_file(*before, broken, *after))
+    report = shop.load()
+    found = shop.reasons()
+    assert [row for row, _ in found] == [5]
+    assert set(found[0][1].split("; ")) == set(reason.split("; "))
+    assert shop.query("SELECT count(*) FROM accepted") == [(6,)]
+    assert report.balances and report.total("rows_read") == 7
+
+
+@pytest.mark.parametrize("number", ["1", "-1", "+0", "007", "9223372036854775807"])
+def test_quarantine_keeps_the_whole_record(shop: Shop, number: str) -> None:
+    shop.deliver(csv_file(line(order=number, kind="gift", mail="a@b.example")))
+    shop.load()
+    raw = json.loads(shop.query("SELECT raw FROM quarantine")[0][0])
+    assert raw["order"] == number and raw["mail"] == "a@b.example" and raw["discount"] is None
+
+
+GOOD = {
+    "embedded line break": (line(mail='"two\nlines"'), "two\nlines"),
+    "doubled quotes": (line(mail='"say ""hi"""'), 'say "hi"'),
+    "delimiter in quotes": (line(mail='"a,b"'), "a,b"),
+    "formula": (line(mail="=1+1"), "=1+1"),
+    "full width": (line(mail="ａ＠ｂ"), "ａ＠ｂ"),
+}
+
+
+@pytest.mark.parametrize("case", GOOD)
+def test_odd_but_right_rows_are_loaded(shop: Shop, case: str) -> None:
+    odd, mail = GOOD[case]
+    shop.deliver(csv_file(line("0"), odd.replace("1,", "odd,", 1), line("2")))
+    shop.load()
+    assert shop.reasons() == []
+    assert shop.query("SELECT email FROM accepted WHERE order_id = 'odd'") == [(mail,)]
+    last = 4 + mail.count("\n")
+    assert shop.query("SELECT _row FROM accepted WHERE order_id = '2'") == [(last,)]
+
+
+def test_line_ends_and_blank_lines(shop: Shop) -> None:
+    shop.deliver(f"{HEADER}\r\n{line('1')}\r\n{line('2')}\r\n", "crlf.csv")
+    shop.deliver(f"{HEADER}\n{line('3')}\r\n{line('4')}\n", "mixed.csv")
+    shop.deliver(f"{HEADER}\n\n{line('5')}\n\n{line('6')}\n", "blank.csv")
+    shop.deliver("\ufeff" + csv_file(line("7")), "bom.csv")
+    report = shop.load()
+    assert shop.query("SELECT order_id, _row FROM accepted ORDER BY ALL") == [
+        ("1", 2), ("2", 3), ("3", 2), ("4", 3), ("5", 3), ("6", 5), ("7", 2),
+    ]  # fmt: skip
+    assert not report.rejected
+
+
+def test_one_stray_quote_among_many_rows_costs_one_row(shop: Shop) -> None:
+    rows = [line(str(n)) for n in range(20_000)]
+    rows[7_000] = line("7000", mail='"stray')
+    shop.deliver(csv_file(*rows))
+    report = shop.load()
+    assert shop.reasons() == [(7_002, "parse:unterminated_quote")]
+    assert report.total("rows_accepted") == 19_999
+
+
+def test_one_undecodable_byte_costs_one_row(shop: Shop) -> None:
+    content = csv_file(*(line(str(n)) for n in range(50))).encode() + line("x", mail="M\u00fcller").encode("latin-1")
+    shop.deliver(content + b"\n")
+    shop.load()
+    assert shop.reasons() == [(52, "parse:invalid_utf8")]
+    assert shop.query("SELECT raw FROM quarantine")[0][0].endswith("M\\xfcller")
+
+
+whole = csv_file(*(line(str(n)) for n in range(200))).encode()
+FILES = {
+    "truncated gzip": ("a.csv.gz", gzip.compress(whole)[:-200], "compression: "),
+    "bad checksum": ("a.csv.gz", gzip.compress(whole)[:-8] + b"\0\0\0\0" + gzip.compress(whole)[-4:], "compression: "),
+    "trailing junk": ("a.csv.gz", gzip.compress(whole) + b"junk", "compression: "),
+    "text named gz": ("a.csv.gz", whole, "compression: "),
+    "gzip named csv": ("a.csv", gzip.compress(whole), "compression: "),
+    "zip": ("a.csv", b"PK\x03\x04" + b"0" * 50, "archive: "),
+    "no bytes": ("a.csv", b"", "empty: "),
+    "half-written": ("a.csv", whole[:-1], "half-written: "),
+    "lone carriage returns": ("a.csv", whole.replace(b"\n", b"\r"), "line ends: "),
+    "UTF-16": ("a.csv", whole.decode().encode("utf-16"), "encoding: UTF-16"),
+    "NUL byte": ("a.csv", whole.replace(b"sale", b"sa\0e", 1), "encoding: NUL"),
+    "another encoding": ("a.csv", csv_file(*[line(mail="Müller")] * 20).encode("latin-1"), "encoding: 20 of 20"),
+    "column missing": ("a.csv", whole.replace(b"amount", b"amuont", 1), "columns: required 'amount' (renamed to"),
+    "column twice": ("a.csv", whole.replace(b"discount", b"qty", 1), "columns: 'qty' more than once"),
+    "another delimiter": ("a.csv", whole.replace(b",", b";"), "columns: required 'order'"),
+    "inflation": ("a.csv.gz", gzip.compress(b"x" * 50_000_000 + b"\n"), "inflation: "),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_broken_file_is_refused_whole_and_the_others_load(shop: Shop, case: str) -> None:
+    name, content, reason = FILES[case]
+    shop.deliver(content, name)
+    shop.deliver(csv_file(line("good")), "z.csv")
+    report = shop.load()
+    assert [(r.file, r.status) for r in report.records] == [(name, "rejected"), ("z.csv", "loaded")]
+    assert (report.rejected[0].reason or "").startswith(reason)
+    assert shop.query("SELECT order_id FROM accepted") == [("good",)]
+    assert report.balances
+
+
+def test_files_that_are_fine(shop: Shop) -> None:
+    shop.deliver(gzip.compress(csv_file(line("1")).encode()) + gzip.compress((line("2") + "\n").encode()), "two.csv.gz")
+    shop.deliver(HEADER + "\n", "header_only.csv")
+    swapped = HEADER.split(",")[::-1]
+    shop.deliver(",".join(swapped) + "\n" + ",".join(line("3").split(",")[::-1]) + "\n", "reordered.csv")
+    assert not shop.load().rejected
+    assert shop.query("SELECT order_id FROM accepted ORDER BY 1") == [("1",), ("2",), ("3",)]
+
+
+def test_drift_is_kept_and_reported(shop: Shop) -> None:
+    shop.deliver(f"{HEADER},till\n{line('1')},7\n", "new.csv")
+    shop.deliver(HEADER.replace(",mail", "") + "\n" + line("2").rsplit(",", 1)[0] + "\n", "old.csv")
+    report = shop.load()
+    assert report.new_columns == {"till": "new.csv"} and report.absent_columns == {"mail": "old.csv"}
+    assert shop.query("SELECT order_id, _extra FROM accepted ORDER BY 1") == [("1", '{"till":"7"}'), ("2", None)]
+
+
+JSON_LINES = {
+    "cut off": ('{"order": "x", "line', "parse:not_json"),
+    "garbage": ("]]", "parse:not_json"),
+    "array": ("[1, 2]", "parse:not_an_object"),
+    "scalar": ("42", "parse:not_an_object"),
+    "nested value in a number": (
+        '{"order":"x","line":"1","time":"2025-03-01T10:00:00Z","kind":"sale","amount":{"a":1}}',
+        "type:gross_amount",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", JSON_LINES)
+def test_broken_json_lines(tmp_path: Path, case: str) -> None:
+    shop = Shop(tmp_path, contract_document("json"))
+    broken, reason = JSON_LINES[case]
+    good = '{"order":"%s","line":"1","time":"2025-03-01T10:00:00Z","kind":"sale","qty":2,"amount":9.9}'
+    shop.deliver("\n".join([good % "1", broken, good % "2"]) + "\n", "a.jsonl")
+    report = shop.load()
+    assert shop.reasons() == [(2, reason)]
+    assert shop.query("SELECT order_id, _row, quantity FROM accepted ORDER BY 1") == [("1", 1, 2), ("2", 3, 2)]
+    assert report.balances and report.total("rows_read") == 3
+
+
+def test_a_link_out_of_the_folder_is_not_followed(shop: Shop, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text(csv_file(line("secret")))
+    (shop.settings.incoming / "shop" / "link.csv").symlink_to(secret)
+    assert shop.load().files_found == 0
+
+
+def test_local_time_becomes_utc(tmp_path: Path) -> None:
+    document = contract_document()
+    ordered_at = document["schema"][0]["properties"][2]
+    ordered_at["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm", "defaultTimezone": "Europe/Berlin"}
+    shop = Shop(tmp_path, document)
+    shop.deliver(csv_file(line("s", time="01.07.2025 12:00"), line("w", time="01.01.2025 12:00")))
+    shop.load()
+    found = shop.query("SELECT order_id, CAST(ordered_at AS VARCHAR) FROM accepted ORDER BY 1")
+    assert found == [("s", "2025-07-01 10:00:00"), ("w", "2025-01-01 11:00:00")]

@@ -1,0 +1,201 @@
+"""Replays, overlaps, conflicts and kills: the lake holds each record once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
+from transforms.settings import PROJECT_DIR
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path)
+
+
+def account(shop: Shop) -> dict[str, tuple[int, int, int, int, str]]:
+    rows = shop.query(
+        "SELECT file, rows_read, rows_accepted, rows_quarantined, rows_duplicate, status FROM records ORDER BY loaded_at"
+    )
+    return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
+
+
+def test_exact_repeats_count_as_duplicates_and_the_first_stays(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1"), line("2"), line("1"), line("1")))
+    shop.load()
+    assert account(shop) == {"a.csv": (4, 2, 0, 2, "loaded")}
+    assert shop.query("SELECT order_id, _row FROM accepted ORDER BY 1") == [("1", 2), ("2", 3)]
+
+
+def test_one_key_with_two_contents_is_refused_in_both(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1"), line("2", amount="1.00"), line("2", amount="2.00"), line("2", amount="1.00")))
+    shop.load()
+    assert shop.reasons() == [(3, "duplicate_key"), (4, "duplicate_key"), (5, "duplicate_key")]
+    assert shop.query("SELECT order_id FROM accepted") == [("1",)]
+
+
+def test_the_same_bytes_under_another_name_add_nothing(shop: Shop) -> None:
+    content = csv_file(line("1"), line("2", kind="gift"))
+    shop.deliver(content, "a.csv")
+    shop.load()
+    shop.deliver(content, "b.csv")
+    report = shop.load()
+    assert account(shop) == {"a.csv": (2, 1, 1, 0, "loaded"), "b.csv": (2, 0, 0, 2, "replayed")}
+    assert report.balances and shop.query("SELECT count(*) FROM quarantine") == [(1,)]
+
+
+def test_an_overlapping_file_brings_only_its_new_rows(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1"), line("2")), "a.csv")
+    shop.load()
+    shop.deliver(csv_file(line("2"), line("3"), line("1", amount="5.00")), "b.csv")
+    shop.load()
+    assert account(shop)["b.csv"] == (3, 1, 1, 1, "loaded")
+    amounts = shop.query("SELECT order_id, CAST(gross_amount AS VARCHAR) FROM accepted ORDER BY 1")
+    assert amounts == [("1", "9.90"), ("2", "9.90"), ("3", "9.90")]
+    assert shop.reasons() == [(4, "duplicate_key")]
+
+
+def test_a_growing_file_is_read_again_and_counted_once(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1")))
+    shop.load()
+    shop.deliver(csv_file(line("1"), line("2"))[:-1])
+    assert [record.status for record in shop.load().loaded] == ["rejected"]
+    shop.deliver(csv_file(line("1"), line("2")))
+    shop.load()
+    assert shop.query("SELECT order_id FROM accepted ORDER BY 1") == [("1",), ("2",)]
+
+
+def test_nothing_new_means_nothing_done(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1")))
+    shop.load()
+    before = {path: path.stat().st_mtime_ns for path in shop.settings.lake.rglob("shop/*/*")}
+    report = shop.load()
+    assert report.loaded == () and report.total("rows_accepted") == 1
+    assert {path: path.stat().st_mtime_ns for path in shop.settings.lake.rglob("shop/*/*")} == before
+
+
+def test_a_mended_contract_gates_every_landed_file_again(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1"), line("2", amount="7,50".replace(",", ";"))))
+    shop.load()
+    assert shop.reasons() == [(3, "type:gross_amount")]
+    document = contract_document()
+    amount = next(p for p in document["schema"][0]["properties"] if p["name"] == "gross_amount")
+    amount["customProperties"] = [{"property": "decimalSeparator", "value": ";"}]
+    shop.sign(document)
+    (shop.settings.incoming / "shop" / "a.csv").unlink()  # landing keeps the bytes
+    shop.load()
+    assert shop.reasons() == [(2, "type:gross_amount")]
+    assert [str(amount) for (amount,) in shop.query("SELECT gross_amount FROM accepted")] == ["7.50"]
+    assert len(shop.query("FROM records")) == 1
+
+
+def test_an_expression_that_fails_on_a_row_names_the_contract(tmp_path: Path) -> None:
+    document = contract_document()
+    channel = document["schema"][0]["properties"][-2]
+    channel |= {"transformSourceObjects": ["qty"], "transformLogic": "CASE WHEN CAST(qty AS INT) > 0 THEN 'store' END"}
+    shop = Shop(tmp_path, document)
+    shop.deliver(csv_file(line("1"), line("2", qty="x")))
+    reason = shop.load().rejected[0].reason or ""
+    assert reason.startswith("contract: ") and "shop.odcs.yaml" in reason and "'x'" in reason
+
+
+ORDERS = st.lists(
+    st.tuples(st.integers(0, 6), st.sampled_from(["ok", "bad", "short", "long", "blank"])), min_size=0, max_size=8
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(files=st.lists(ORDERS, min_size=1, max_size=4), shuffled=st.randoms(use_true_random=False))
+def test_any_files_in_any_order_give_the_same_rows_and_balance(
+    files: list[list[tuple[int, str]]], shuffled: random.Random
+) -> None:
+    """Rows with one key are equal here, so that no conflict depends on who came first."""
+    shapes = {"ok": line, "bad": lambda n: line(n, kind="gift"), "short": lambda n: n, "long": lambda n: line(n) + ",x"}
+    contents = [
+        csv_file(*("" if kind == "blank" else shapes[kind](str(number)) for number, kind in rows)) for rows in files
+    ]
+    results = []
+    for attempt in range(2):
+        order = list(enumerate(contents))
+        if attempt:
+            shuffled.shuffle(order)
+        with tempfile.TemporaryDirectory() as folder:
+            shop = Shop(Path(folder))
+            for index, content in order:
+                shop.deliver(content, f"{index}.csv")
+                report = shop.load()
+                if attempt:
+                    report = shop.load()
+            assert report.balances
+            records = sum(kind != "blank" for rows in files for _, kind in rows)
+            assert report.total("rows_read") == records
+            results.append(shop.query("SELECT order_id, gross_amount FROM accepted ORDER BY 1"))
+    assert results[0] == results[1]
+    assert [row[0] for row in results[0]] == sorted({str(n) for rows in files for n, kind in rows if kind == "ok"})
+
+
+_LOADER = """
+import sys
+from pathlib import Path
+from transforms.contracts import load_contracts
+from transforms.lake.load import load_source
+from transforms.settings import Settings
+settings = Settings(home=Path(sys.argv[1]) / "home", contracts=Path(sys.argv[1]) / "contracts", memory_limit="1GB")
+load_source(settings, load_contracts(settings.entities, settings.contracts).sources["shop"])
+"""
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_leave_the_same_lake(tmp_path: Path) -> None:
+    def deliver(shop: Shop) -> None:
+        for number in range(12):
+            rows = [line(str(number * 150 + n), kind="gift" if n % 50 == 0 else "sale") for n in range(200)]
+            shop.deliver(csv_file(*rows), f"{number:02}.csv")
+
+    for name in ("undisturbed", "killed"):
+        (tmp_path / name).mkdir()
+    undisturbed, killed = Shop(tmp_path / "undisturbed"), Shop(tmp_path / "killed")
+    deliver(undisturbed)
+    undisturbed.load()
+    deliver(killed)
+    command = [sys.executable, "-c", _LOADER, str(tmp_path / "killed")]
+    started = time.monotonic()
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
+    moments = random.Random(11)
+    kills = 0
+    for _ in range(25):
+        process = subprocess.Popen(command, env=environment)
+        try:
+            process.wait(timeout=moments.uniform(0.3, 1.6))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+    assert kills >= 5, (
+        f"only {kills} kills in {time.monotonic() - started:.0f} s: the loads were too fast to be disturbed"
+    )
+    killed.load()
+    same = (
+        "SELECT order_id, line_id, _file, _row FROM accepted ORDER BY ALL",
+        "SELECT _file, _row, reasons, raw FROM quarantine ORDER BY ALL",
+        "SELECT file, rows_read, rows_accepted, rows_quarantined, rows_duplicate, status FROM records ORDER BY ALL",
+    )
+    for query in same:
+        assert killed.query(query) == undisturbed.query(query)
+
+
+def test_header_only_counts_nothing(shop: Shop) -> None:
+    shop.deliver(HEADER + "\n")
+    shop.load()
+    assert account(shop) == {"a.csv": (0, 0, 0, 0, "loaded")}

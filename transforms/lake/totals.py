@@ -1,0 +1,36 @@
+"""Where the lake stands, by source and entity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from transforms.contracts import Entity
+from transforms.lake.records import RECORD, RECORD_SCHEMA
+from transforms.settings import Settings
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Row account over files."""
+
+    files: int
+    rows_read: int
+    rows_accepted: int
+    rows_quarantined: int
+    rows_duplicate: int
+
+    @property
+    def balances(self) -> bool:
+        """Law 1 in sum."""
+        return self.rows_read == self.rows_accepted + self.rows_quarantined + self.rows_duplicate
+
+
+def lake_totals(settings: Settings, entity: Entity | None = None) -> Totals:
+    """Row account of one entity, or of the whole lake."""
+    files = [str(path) for path in settings.lake.glob(f"{entity.name if entity else '*'}/*/*/{RECORD}")]
+    table = ds.dataset(files, schema=RECORD_SCHEMA).to_table() if files else RECORD_SCHEMA.empty_table()
+    columns = ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate")
+    return Totals(table.num_rows, *(pc.sum(table[column]).as_py() or 0 for column in columns))
