@@ -1,0 +1,12 @@
+select
+    customer_id,
+    occurred_at,
+    occurred_date,
+    channel,
+    touchpoint_type,
+    source,
+    record_id,
+    amount,
+    currency
+from {{ ref('int_touchpoints') }}
+where customer_id is not null
