@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import sys
 import time
 from typing import Annotated
 
@@ -73,9 +72,7 @@ def demo(
 
     started = time.monotonic()
     settings = _settings(demo_people=people, demo_seed=seed)
-    company = write_company(
-        settings, lambda text: print(f"{time.monotonic() - started:7.1f} s  {text}", file=sys.stderr)
-    )
+    company = write_company(settings, lambda text: typer.echo(f"{time.monotonic() - started:7.1f} s  {text}", err=True))
     _run(settings)
     print_summary(settings, company, time.monotonic() - started)
 

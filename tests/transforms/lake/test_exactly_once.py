@@ -115,7 +115,8 @@ ORDERS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=15, deadline=None)
 @given(files=st.lists(ORDERS, min_size=1, max_size=4), shuffled=st.randoms(use_true_random=False))
 def test_any_files_in_any_order_give_the_same_rows_and_balance(
     files: list[list[tuple[int, str]]], shuffled: random.Random

@@ -1,0 +1,24 @@
+"""The sample company's truth against what a run found."""
+
+from __future__ import annotations
+
+import duckdb
+
+from transforms.demo.scoring import IdentityScore, score_identity
+from transforms.settings import Settings
+from transforms.sql import literal
+
+_STAGED = ("stg_transactions", "stg_app_events", "stg_store_visits", "stg_hotline_calls")
+
+
+def score_run(settings: Settings) -> IdentityScore:
+    """Score the identities of the last run, record by record, against the planted truth."""
+    records = " UNION ALL ".join(f"SELECT record_id, identity_key FROM staging.{model}" for model in _STAGED)
+    assignments = settings.lake / "identity" / "current" / "assignments.parquet"
+    with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
+        connection.execute(f"SET memory_limit = {literal(settings.memory_limit)}")
+        found = connection.sql(
+            f"SELECT r.record_id, a.customer_id FROM ({records}) AS r"
+            f" JOIN read_parquet({literal(assignments)}) AS a USING (identity_key)"
+        )
+        return score_identity(settings.truth, found)
