@@ -1,0 +1,95 @@
+"""Who may be whom: tiers, limits and blocked values, read from ``policy.yaml``."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, Self
+
+import duckdb
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+
+IdentifierType = Literal["app_user_id", "loyalty_id", "email", "phone", "payment_token", "device_id"]
+
+DEFAULT_POLICY = Path(__file__).with_name("policy.yaml")
+
+
+class TypePolicy(BaseModel):
+    """What one identifier type may do; see the head of ``policy.yaml`` for the meaning of the limits."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tier: int = Field(ge=1, le=9)
+    per_customer: PositiveInt
+    shared_beyond: dict[IdentifierType, PositiveInt] = {}
+
+
+class BlockedValues(BaseModel):
+    """Values of some types that stand for no value, with the reason that the identifier table will show."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str = Field(min_length=3)
+    types: tuple[IdentifierType, ...] = Field(min_length=1)
+    values: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+    @field_validator("values")
+    @classmethod
+    def _lower_case(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            if value != value.lower():
+                raise ValueError(f"{value!r} must be in lower case, values are compared in lower case")
+        return values
+
+    @field_validator("patterns")
+    @classmethod
+    def _known_to_re2(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        with duckdb.connect(":memory:") as connection:
+            for pattern in patterns:
+                try:
+                    connection.execute("SELECT regexp_full_match('', ?)", [pattern])
+                except duckdb.Error as error:
+                    raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        return patterns
+
+    @model_validator(mode="after")
+    def _blocks_something(self) -> Self:
+        if not self.values and not self.patterns:
+            raise ValueError(f"{self.reason!r} names neither values nor patterns")
+        return self
+
+
+class Policy(BaseModel):
+    """The whole policy. Immutable; two runs with equal policies and data give equal customers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: PositiveInt
+    identifiers_per_customer: PositiveInt
+    types: dict[IdentifierType, TypePolicy]
+    blocked: tuple[BlockedValues, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        missing = set(IdentifierType.__args__) - set(self.types)
+        if missing:
+            raise ValueError(f"types without a policy: {', '.join(sorted(missing))}")
+        for name, policy in self.types.items():
+            if name in policy.shared_beyond:
+                raise ValueError(f"{name}: a record holds one {name}, so shared_beyond cannot count them")
+        return self
+
+    @cached_property
+    def levels(self) -> tuple[IdentifierType, ...]:
+        """The types in the order in which they merge, strongest first."""
+        return tuple(sorted(self.types, key=lambda name: self.types[name].tier))  # stable: YAML order in a tier
+
+
+def load_policy(path: Path = DEFAULT_POLICY) -> Policy:
+    """Read a policy.
+
+    :raises pydantic.ValidationError: naming each wrong entry.
+    """
+    return Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,0 +1,174 @@
+"""Where the outcomes of identity runs lie: ``<lake>/identity/runs/<run>``; ``current`` names the one that holds.
+
+A run writes a folder of its own and becomes visible by one rename of a symbolic link, so that a reader sees the old
+state or the new, and a crash at any moment leaves the old. The folder also keeps what the next run needs to give the
+same people the same ids:
+
+- ``registry.parquet`` (identifier_key, customer_id, origin_id): every identifier that ever belonged to a customer, by
+  its keyed hash: the customer it belonged to last, and the first it belonged to. Identifiers that have gone from the
+  data stay, so that a source that is absent for a day does not cost its customers their ids.
+- ``issued.parquet`` (customer_id, created_run, generation): every id ever given.
+- ``state.json``: versions, and a fingerprint of the secret.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from transforms.settings import Settings
+from transforms.sql import literal
+
+KEPT_RUNS = 2
+_DRAFT = ".draft-"
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+SCHEMAS: dict[str, dict[str, str]] = {
+    "assignments": {"identity_key": "VARCHAR", "customer_id": "VARCHAR"},
+    "identifiers": {
+        "identifier_type": "VARCHAR",
+        "identifier_value": "VARCHAR",
+        "identifier_key": "VARCHAR",
+        "identifier_masked": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "status": "VARCHAR",
+        "reason": "VARCHAR",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        "sources": "VARCHAR",
+        "records": "BIGINT",
+    },
+    "customers": {
+        "customer_id": "VARCHAR",
+        "created_run": "VARCHAR",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        "identifiers": "BIGINT",
+    },
+    "aliases": {
+        "old_customer_id": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "valid_from": "DATE",
+        "run_id": "VARCHAR",
+        "reason": "VARCHAR",
+    },
+    "registry": {"identifier_key": "VARCHAR", "customer_id": "VARCHAR", "origin_id": "VARCHAR"},
+    "issued": {"customer_id": "VARCHAR", "created_run": "VARCHAR", "generation": "INTEGER"},
+}
+
+
+class IdentityStore:
+    """The folder of identity runs of one lake."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.lake / "identity"
+        self.runs = self.folder / "runs"
+        self.current = self.folder / "current"
+
+    def exists(self) -> bool:
+        """Whether some run's outcome is current."""
+        return (self.current / "state.json").exists()
+
+    def file(self, table: str) -> Path:
+        """Current Parquet file of a table of :data:`SCHEMAS`."""
+        return self.current / f"{table}.parquet"
+
+    def state(self) -> dict[str, Any]:
+        """What the current run wrote about itself."""
+        return json.loads((self.current / "state.json").read_text(encoding="utf-8"))
+
+    @contextmanager
+    def new_run(self, run_id: str, state: dict[str, Any]) -> Iterator[Path]:
+        """Give a folder to write a run into; on leaving without an error it becomes current.
+
+        :raises ValueError: if ``run_id`` cannot name a folder.
+        """
+        if not _RUN_ID.fullmatch(run_id):
+            raise ValueError(f"{run_id!r} cannot name a folder: use letters, digits, dot, dash and underscore")
+        self.runs.mkdir(parents=True, exist_ok=True)
+        self.clean()
+        draft = self.runs / f"{_DRAFT}{run_id}"
+        draft.mkdir()
+        try:
+            yield draft
+            (draft / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            _sync_folder(draft)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        self._point_at(self._keep(draft, run_id))
+        self.clean()
+
+    def _keep(self, draft: Path, run_id: str) -> Path:
+        """Give the finished folder its name; a second outcome of one run id gets a number, the first may be read."""
+        target, attempt = self.runs / run_id, 1
+        while target.exists():
+            attempt += 1
+            target = self.runs / f"{run_id}~{attempt}"
+        draft.rename(target)
+        _sync(self.runs)
+        return target
+
+    def _point_at(self, run: Path) -> None:
+        link = self.folder / f"{_DRAFT}current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(run.relative_to(self.folder))
+        link.replace(self.current)
+        _sync(self.folder)
+
+    def clean(self) -> None:
+        """Remove what crashed runs left, and all but the last runs. The current one always stays."""
+        (self.folder / f"{_DRAFT}current").unlink(missing_ok=True)
+        if not self.runs.is_dir():
+            return
+        finished = {run: (run / "state.json").stat().st_mtime_ns for run in self.runs.iterdir() if _is_finished(run)}
+        current = finished.get(self.current.resolve(), 0)
+        # A folder that is younger than the current one never became current: its run died before.
+        former = sorted((run for run, at in finished.items() if at <= current), key=lambda run: finished[run])
+        kept = former[-KEPT_RUNS:]
+        for folder in self.runs.iterdir():
+            if folder not in kept:
+                shutil.rmtree(folder)
+
+
+def _is_finished(run: Path) -> bool:
+    return not run.name.startswith(_DRAFT) and (run / "state.json").exists()
+
+
+def write_table(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, table: str) -> None:
+    """Write a query's rows as a table of :data:`SCHEMAS`, with exactly its columns and types."""
+    casts = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in SCHEMAS[table].items())
+    connection.execute(
+        f"COPY (SELECT {casts} FROM ({query})) TO {literal(folder / f'{table}.parquet')}"
+        " (FORMAT parquet, COMPRESSION zstd)"
+    )
+
+
+def write_empty_tables(folder: Path) -> None:
+    """Write every table without rows."""
+    with duckdb.connect(":memory:") as connection:
+        for table, schema in SCHEMAS.items():
+            nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in schema.items())
+            write_table(connection, f"SELECT {nothing} LIMIT 0", folder, table)
+
+
+def _sync_folder(folder: Path) -> None:
+    for file in folder.iterdir():
+        _sync(file)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
