@@ -167,6 +167,39 @@ def test_service_figures_of_the_hotline(after_everything: Outcome, real_data: Pa
     assert built == pytest.approx(vars(expected), rel=1e-12)
 
 
+def test_published_service_figures_name_their_denominators(after_everything: Outcome, real_data: Path) -> None:
+    log = technion.calls(real_data)
+    counted = technion.figures(log)
+    resolved = list(technion.first_contact_resolutions(log).values())
+    not_short = counted.queued - counted.short_abandons
+    published = after_everything.read(
+        """
+        SELECT calls, offered_calls, answered_calls, abandoned_calls, short_abandons, abandon_rate_queued,
+            abandon_rate_offered_excl_short, service_level_rate, asa_seconds, asa_waited_seconds, aht_seconds,
+            fcr_rate, repeat_contact_rate
+        FROM marts.channel_summary WHERE channel = 'hotline'
+        """
+    ).row(0)
+    assert published == pytest.approx(
+        (
+            counted.calls,
+            counted.queued,
+            counted.answered,
+            counted.abandoned_queued,
+            counted.short_abandons,
+            counted.abandoned_queued / counted.queued,
+            (counted.abandoned_queued - counted.short_abandons) / not_short,
+            counted.answered_queued_within_20 / not_short,
+            counted.asa_all_answered,
+            counted.asa_waited,
+            counted.mean_handle,
+            sum(resolved) / len(resolved),
+            counted.repeat_contacts / counted.identified,
+        ),
+        rel=1e-12,
+    )
+
+
 def test_repeat_contacts_and_first_contact_resolution_call_by_call(after_everything: Outcome, real_data: Path) -> None:
     log = technion.calls(real_data)
     judged = after_everything.built("SELECT call_id, is_repeat_contact, is_fcr FROM intermediate.fct_calls")
@@ -346,7 +379,14 @@ def test_published_file_holds_no_identifier(after_everything: Outcome, real_data
         assert users.isdisjoint(values), where
 
 
+def test_a_run_for_an_earlier_day_keeps_the_customers_ids(
+    after_everything: Outcome, after_retail_year: Outcome
+) -> None:
+    orders = f"SELECT order_id, customer_id FROM intermediate.fct_orders WHERE source = '{RETAIL}'"
+    assert dict(after_everything.built(orders).iter_rows()) == dict(after_retail_year.built(orders).iter_rows())
+
+
 def test_an_earlier_as_of_knows_nothing_of_later_days(after_retail_year: Outcome) -> None:
     latest = after_retail_year.read("SELECT max(occurred_date) FROM marts.customer_timeline").item()
     assert latest <= END_OF_RETAIL_YEAR
-    assert after_retail_year.read("SELECT as_of_date FROM main.publication").item() == END_OF_RETAIL_YEAR
+    assert after_retail_year.read("SELECT as_of_date FROM marts.publication").item() == END_OF_RETAIL_YEAR
