@@ -1,7 +1,3 @@
-{%- set identifier_counts = [
-    'email_count', 'phone_count', 'loyalty_id_count', 'device_id_count', 'app_user_id_count', 'payment_token_count'
-] -%}
-
 select
     customers.customer_id,
     {{ as_of_date() }} as as_of_date,
@@ -21,9 +17,13 @@ select
     profile.loyalty_id_masked,
     profile.loyalty_id_source,
     profile.loyalty_id_seen_at,
-    {%- for identifier_count in identifier_counts %}
-    coalesce(profile.{{ identifier_count }}, 0) as {{ identifier_count }},
-    {%- endfor %}
+    coalesce(profile.identifiers, 0) as identifiers,
+    coalesce(profile.email_count, 0) as email_count,
+    coalesce(profile.phone_count, 0) as phone_count,
+    coalesce(profile.loyalty_id_count, 0) as loyalty_id_count,
+    coalesce(profile.device_id_count, 0) as device_id_count,
+    coalesce(profile.app_user_id_count, 0) as app_user_id_count,
+    coalesce(profile.payment_token_count, 0) as payment_token_count,
 
     coalesce(orders.orders, 0) as orders,
     coalesce(orders.purchase_days, 0) as purchase_days,

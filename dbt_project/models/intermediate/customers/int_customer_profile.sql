@@ -32,8 +32,8 @@ select
     max(case when identifier_type = '{{ type }}' and place = 1 then last_seen_at end) as {{ type }}_seen_at,
     {%- endfor %}
     {%- for type in counted %}
-    cast(sum(case when identifier_type = '{{ type }}' then 1 else 0 end) as bigint) as {{ type }}_count
-    {{- ',' if not loop.last }}
+    cast(count(case when identifier_type = '{{ type }}' then 1 end) as bigint) as {{ type }}_count,
     {%- endfor %}
+    cast(count(*) as bigint) as identifiers
 from ranked
 group by customer_id

@@ -64,14 +64,12 @@ select
     satisfaction_score,
     case
         when customer_id is null then null
-        else coalesce(
-            {{ seconds_between('previous_at', 'started_at') }} <= {{ var('repeat_contact_hours') * 3600 }}, false
-        )
+        when previous_at is null then false
+        else {{ seconds_between('previous_at', 'started_at') }} <= {{ var('repeat_contact_hours') * 3600 }}
     end as is_repeat_contact,
     case
         when customer_id is null or outcome <> 'answered' or not is_fcr_known then null
-        else coalesce(
-            {{ seconds_between('started_at', 'next_on_reason_at') }} > {{ var('fcr_days') * 86400 }}, true
-        )
+        when next_on_reason_at is null then true
+        else {{ seconds_between('started_at', 'next_on_reason_at') }} > {{ var('fcr_days') * 86400 }}
     end as is_fcr
 from judged

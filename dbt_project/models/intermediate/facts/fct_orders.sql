@@ -39,11 +39,11 @@ priced as (
 
 converted as (
     select
-        priced.*,
         {%- for amount in amounts %}
         {{ converted_amount('priced.' ~ amount, 'priced.order_currency', 'priced.currency', 'rates.rate') }}
-            as converted_{{ amount }}{{ ',' if not loop.last }}
+            as converted_{{ amount }},
         {%- endfor %}
+        priced.*
     from priced
     left join {{ ref('int_exchange_rates') }} as rates
         on
