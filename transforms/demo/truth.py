@@ -1,0 +1,80 @@
+"""The planted truth as files beside the installation's data; no step of the platform reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from transforms.demo import almanac
+from transforms.demo.block import Plan
+
+DIRT_SCHEMA = {
+    "source": pl.String,
+    "kind": pl.String,
+    "outcome": pl.String,
+    "reason": pl.String,
+    "file": pl.String,
+    "rows": pl.Int64,
+}
+
+
+def write_table(target: Path, parts: Iterable[Path], dictionary: list[str]) -> None:
+    """Write spilt parts as one Parquet file, in order, holding one part in memory at a time."""
+    unfinished = target.with_name(f".{target.name}.tmp")
+    writer: pq.ParquetWriter | None = None
+    try:
+        for part in parts:
+            table = pl.read_ipc(part).to_arrow(compat_level=pl.CompatLevel.oldest())
+            writer = writer or pq.ParquetWriter(
+                unfinished,
+                table.schema,
+                compression="zstd",
+                compression_level=1,
+                use_dictionary=dictionary,  # pyright: ignore[reportArgumentType] - takes column names too
+            )
+            writer.write_table(table, row_group_size=122_880)
+    finally:
+        if writer:
+            writer.close()
+    unfinished.replace(target)
+
+
+def write_dirt(target: Path, planted: pl.DataFrame) -> int:
+    """Write truth/dirt.parquet (one row per source, kind, outcome, reason and file); returns the planted rows.
+
+    ``outcome`` is what the gate should do: quarantined (with ``reason``), duplicate, replayed (the file's
+    bytes came before) or rejected (the whole file). ``file`` is null for kinds that are strewn over all files.
+    """
+    keys = ["source", "kind", "outcome", "reason", "file"]
+    table = planted.select(pl.col(name).cast(kind) for name, kind in DIRT_SCHEMA.items())
+    table = table.group_by(keys).agg(pl.col("rows").sum()).sort(keys, nulls_last=True)
+    unfinished = target.with_name(f".{target.name}.tmp")
+    table.write_parquet(unfinished, compression="zstd")
+    unfinished.replace(target)
+    return int(table["rows"].sum())
+
+
+def write_json(target: Path, content: object) -> None:
+    """Write JSON in one step."""
+    unfinished = target.with_name(f".{target.name}.tmp")
+    unfinished.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.replace(target)
+
+
+def population(plan: Plan) -> dict[str, object]:
+    """Content of truth/population.json."""
+    return {
+        "people": plan.people,
+        "seed": plan.seed,
+        "first_day": almanac.FIRST_DAY.isoformat(),
+        "last_day": almanac.LAST_DAY.isoformat(),
+        "time_zone": almanac.ZONE,
+        "currency": "EUR",
+        "kiosks": plan.kiosks,
+        "cashier_cards": plan.cashier_cards,
+        "parameters": plan.company.as_dict(),
+    }
