@@ -92,11 +92,18 @@ def after_retail_year(after_everything: Outcome) -> Outcome:
     return _run(settings.incoming, settings.home, END_OF_RETAIL_YEAR)
 
 
+@pytest.fixture(scope="session")
+def back_again(after_everything: Outcome, after_retail_year: Outcome) -> Outcome:
+    """The same home once more for the first day, after the run for an earlier one."""
+    settings = after_retail_year.settings
+    return _run(settings.incoming, settings.home, AFTER_EVERYTHING)
+
+
 def _run(data: Path, home: Path, as_of: dt.date) -> Outcome:
     settings = Settings(home=home, contracts=CONTRACTS, sources_root=data, business_timezone=BUSINESS_ZONE, as_of=as_of)
     run = run_everything(settings)
     assert run.success, f"failed: {', '.join(run.failed_steps)}"
-    kept = home.parent / f"as_of_{as_of}"
+    kept = home.parent / run.run_id
     kept.mkdir()
     warehouse = Path(shutil.copy(settings.warehouse, kept))
     published = Path(shutil.copy(settings.published, kept))

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable
 from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -384,6 +385,22 @@ def test_a_run_for_an_earlier_day_keeps_the_customers_ids(
 ) -> None:
     orders = f"SELECT order_id, customer_id FROM intermediate.fct_orders WHERE source = '{RETAIL}'"
     assert dict(after_everything.built(orders).iter_rows()) == dict(after_retail_year.built(orders).iter_rows())
+
+
+def test_coming_back_from_an_earlier_day_gives_the_same_tables(after_everything: Outcome, back_again: Outcome) -> None:
+    with duckdb.connect() as connection:
+        for name, outcome in (("before", after_everything), ("after", back_again)):
+            connection.execute(f"ATTACH '{outcome.published}' AS {name} (READ_ONLY)")
+        tables = connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'before' AND table_name <> 'publication'"
+        ).fetchall()
+        assert len(tables) > 10
+        for (table,) in tables:
+            for one, other in (("before", "after"), ("after", "before")):
+                differing = connection.execute(
+                    f"SELECT count(*) FROM (FROM {one}.marts.{table} EXCEPT ALL FROM {other}.marts.{table})"
+                ).fetchone()
+                assert differing == (0,), f"{table}: rows of the run {one} that the other does not have"
 
 
 def test_an_earlier_as_of_knows_nothing_of_later_days(after_retail_year: Outcome) -> None:
