@@ -54,6 +54,9 @@ format: setup ## bring the code into shape
 contracts: setup ## check every contract: file, line and remedy for each fault
 	$(RUN)/watershed contracts lint
 
+screenshot: setup ## take the pictures of the documentation (needs Chromium)
+	docs/take_pictures.sh
+
 benchmark: setup ## measure the whole path at 1, 4 and 16 times the default size (about an hour)
 	$(RUN)/python -m tests.benchmarks.full_path
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import dagster as dg
 
 from transforms.contracts import Contracts
@@ -9,9 +11,11 @@ from transforms.settings import Settings
 from transforms.sources.files import listing_digest
 
 DAILY = "daily"
+# define_asset_job returns it, dagster does not export its name.
+AssetJob: TypeAlias = Any
 
 
-def daily_job() -> dg.UnresolvedAssetJobDefinition:
+def daily_job() -> AssetJob:
     """Everything, in the order of the graph."""
     return dg.define_asset_job(
         DAILY,
@@ -21,7 +25,7 @@ def daily_job() -> dg.UnresolvedAssetJobDefinition:
     )
 
 
-def daily_schedule(settings: Settings, job: dg.UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+def daily_schedule(settings: Settings, job: AssetJob) -> dg.ScheduleDefinition:
     """Each night, when the business day is over and the night's deliveries have come."""
     return dg.ScheduleDefinition(
         name="every_night",
@@ -32,9 +36,7 @@ def daily_schedule(settings: Settings, job: dg.UnresolvedAssetJobDefinition) -> 
     )
 
 
-def new_files_sensor(
-    settings: Settings, contracts: Contracts, job: dg.UnresolvedAssetJobDefinition
-) -> dg.SensorDefinition:
+def new_files_sensor(settings: Settings, contracts: Contracts, job: AssetJob) -> dg.SensorDefinition:
     """Run as soon as a source's folder changes; one run for all files that came together."""
 
     @dg.sensor(
@@ -43,7 +45,7 @@ def new_files_sensor(
         minimum_interval_seconds=60,
         description="Starts the daily job when files come or grow in the sources' folders.",
     )
-    def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def new_files(context: Any) -> dg.SensorResult | dg.SkipReason:
         digest = listing_digest(contracts.sources.values(), settings)
         if digest == context.cursor:
             return dg.SkipReason("no file has come or grown")

@@ -24,12 +24,12 @@ def build_definitions(settings: Settings) -> dg.Definitions:
     contracts = load_contracts(settings.entities, settings.contracts)
     manifest = prepare_manifest(settings)
     warehouse = warehouse_assets(settings, contracts, manifest)
-    marts = [key for key in warehouse.keys if key.path[0] == "marts"]
+    marts = [key for part in warehouse for key in part.keys if key.path[0] == "marts"]
     job = daily_job()
     return dg.Definitions(
         assets=[
             *ingestion_assets(settings, contracts),
-            warehouse,
+            *warehouse,
             identity_assets(settings, contracts),
             publication_asset(settings, contracts, manifest, marts),
         ],

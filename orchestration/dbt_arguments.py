@@ -4,29 +4,53 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from transforms.settings import Settings
 
 
-def dbt_variables(settings: Settings, as_of: dt.date | None, run_id: str) -> str:
-    """Value of ``--vars``. Without data there is no day: the models' own default stands, and nothing to count."""
-    variables = {
-        "lake_path": str(settings.lake),
-        "run_id": run_id,
-        "business_timezone": settings.business_timezone,
-    }
-    if as_of is not None:
-        variables["as_of_date"] = as_of.isoformat()
-    return json.dumps(variables)
+def dbt_build(settings: Settings) -> list[str]:
+    """Arguments of a build. Unit tests judge the code, not the data: they run in the tests, not each night."""
+    return ["build", "--exclude-resource-type", "unit_test", "--vars", dbt_variables(settings)]
 
 
-def dbt_environment(settings: Settings) -> dict[str, str]:
-    """Environment variables of the dbt process."""
-    return {
+def dbt_variables(settings: Settings) -> str:
+    """Value of ``--vars``: the same for each run of an installation, so that dbt parses the project once."""
+    return json.dumps({"lake_path": str(settings.lake), "business_timezone": settings.business_timezone})
+
+
+def dbt_environment(settings: Settings, as_of: dt.date | None = None) -> dict[str, str]:
+    """Environment variables of the dbt process. Without data there is no day, and nothing to count."""
+    environment = {
         "WATERSHED_WAREHOUSE": str(settings.warehouse),
         "WATERSHED_MEMORY_LIMIT": settings.memory_limit,
         "WATERSHED_THREADS": str(settings.threads),
         "DBT_TARGET_PATH": str(settings.home / "dbt"),
         "DBT_LOG_PATH": str(settings.home / "dbt"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        # The project is built in two parts, before and after identity: a test that compares models of both parts
+        # must wait for the second.
+        "DBT_INDIRECT_SELECTION": "buildable",
     }
+    return environment | ({"WATERSHED_AS_OF_DATE": as_of.isoformat()} if as_of else {})
+
+
+def split_at(manifest: Mapping[str, Any], model: str) -> tuple[str, str]:
+    """Selections of the models and seeds up to ``model``, and of all others.
+
+    Spelled out instead of excluded, because dbt excludes a test as soon as one of its models is excluded: a test
+    that compares models of both parts would be in neither.
+    """
+    nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in {"model", "seed"}}
+    upstream: set[str] = set()
+    waiting = [key for key, node in nodes.items() if node["name"] == model]
+    while waiting:
+        key = waiting.pop()
+        if key in nodes and key not in upstream:
+            upstream.add(key)
+            waiting += nodes[key]["depends_on"]["nodes"]
+    names = {key: "fqn:" + ".".join(node["fqn"]) for key, node in sorted(nodes.items())}
+    before = " ".join(name for key, name in names.items() if key in upstream)
+    after = " ".join(name for key, name in names.items() if key not in upstream)
+    return before, after

@@ -1,12 +1,11 @@
 """One asset per source contract, one per entity of the lake."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from orchestration.run_lock import RunLock
+from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts, Entity, SourceContract
 from transforms.lake.freshness import is_fresh
 from transforms.lake.load import LoadReport, load_source, utc_now
@@ -137,6 +136,7 @@ def _entity_asset(settings: Settings, contracts: Contracts, entity: Entity) -> d
         deps=[source_key(source.name) for source in contracts.sources_of(entity.name)],
         group_name=LAKE_GROUP,
         kinds={"parquet"},
+        owners=[OWNER],
         description=f"{entity.description}\n\n{entity.grain}",
         metadata={"dagster/column_schema": _column_schema(entity)},
     )
@@ -156,6 +156,7 @@ def _load_records_asset(settings: Settings, contracts: Contracts) -> dg.AssetsDe
         deps=[source_key(source) for source in contracts.sources],
         group_name=LAKE_GROUP,
         kinds={"parquet"},
+        owners=[OWNER],
         description="One row per file: rows read, accepted, quarantined, duplicate, and the reason of a refused file.",
     )
     def load_records(run_lock: RunLock) -> dg.MaterializeResult:

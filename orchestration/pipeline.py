@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +40,13 @@ def run_daily(settings: Settings) -> RunOutcome:
         LockedError: another run held the installation for longer than the settings allow.
     """
     job = build_definitions(settings).resolve_job_def(DAILY)
-    with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
+    # dbt's own lines go to a file: the terminal shows one line per thing done.
+    log = settings.home / "dbt" / "terminal.log"
+    with (
+        dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance,
+        log.open("w", encoding="utf-8") as stream,
+        contextlib.redirect_stdout(stream),
+    ):
         result = job.execute_in_process(
             instance=instance, raise_on_error=False, run_config={"loggers": {"terminal": {}}}
         )

@@ -1,7 +1,5 @@
 """The readers' file as an asset, behind every model and its blocking checks."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Identity as assets: between the models that observe identifiers and those that use customers."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator
 

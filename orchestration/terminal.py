@@ -8,6 +8,9 @@ import time
 
 import dagster as dg
 
+# What the libraries say to the same log; their own lines are in Dagster's pages.
+_NOISE = ("A dbt subsetted", "Copying `", "Running dbt command", "Finished dbt command", "Dependencies for step")
+
 
 class _Lines(logging.Handler):
     def __init__(self) -> None:
@@ -24,6 +27,8 @@ class _Lines(logging.Handler):
             text = _event_text(event)
             if text is None:
                 return
+        if text.startswith(_NOISE):
+            return
         sys.stderr.write(f"{time.monotonic() - self._started:7.1f} s  {text}\n")
         sys.stderr.flush()
 

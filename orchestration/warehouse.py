@@ -1,7 +1,6 @@
 """The dbt project as assets; dbt runs as a subprocess and is the only writer of the warehouse file."""
 
-from __future__ import annotations
-
+import json
 import os
 import subprocess
 import sys
@@ -11,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, dbt_assets
+from dagster_dbt import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtCliInvocation,
+    DbtCliResource,
+    dbt_assets,
+)
 
-from orchestration.dbt_arguments import dbt_environment, dbt_variables
+from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, split_at
 from orchestration.run_lock import RunLock
 from transforms.contracts import Contracts
 from transforms.lake.as_of import as_of_date
@@ -21,25 +26,16 @@ from transforms.locking import exclusive
 from transforms.settings import Settings
 from transforms.warehouse import row_counts
 
-OWNER = "data-platform@example.com"
-
-
-class ProjectTranslator(DagsterDbtTranslator):
-    """Tests on sources are checks too; every model has an owner."""
-
-    def __init__(self) -> None:
-        super().__init__(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
-
-    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
-        """Owners named in the model's YAML, else the platform's team."""
-        return list(super().get_owners(dbt_resource_props) or [OWNER])
+OWNER = "team:data-platform"
+# Tests on sources are checks too, not mere observations.
+TRANSLATOR = DagsterDbtTranslator(DagsterDbtTranslatorSettings(enable_source_tests_as_checks=True))
 
 
 @contextmanager
-def _environment(settings: Settings) -> Iterator[None]:
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """dbt takes its settings from the environment alone, and Dagster hands it ours."""
     before = dict(os.environ)
-    os.environ.update(dbt_environment(settings))
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -70,7 +66,7 @@ def prepare_manifest(settings: Settings) -> Path:
         if manifest.exists() and manifest.stat().st_mtime > newest:
             return manifest
         command = [dbt_executable(), "--quiet", "parse", "--project-dir", str(settings.dbt_project)]
-        command += ["--profiles-dir", str(settings.dbt_project), "--vars", dbt_variables(settings, None, "parse")]
+        command += ["--profiles-dir", str(settings.dbt_project), "--vars", dbt_variables(settings)]
         environment = {**os.environ, **dbt_environment(settings)}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -78,21 +74,24 @@ def prepare_manifest(settings: Settings) -> Path:
     return manifest
 
 
-def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -> dg.AssetsDefinition:
-    """Every model, seed and test of the dbt project."""
+def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -> list[dg.AssetsDefinition]:
+    """Every model, seed and test of the dbt project, in the two parts between which identity stands."""
+    before, after = split_at(json.loads(manifest.read_text(encoding="utf-8")), "int_identity_observations")
+    return [
+        _dbt_step(settings, contracts, manifest, "observe", before),
+        _dbt_step(settings, contracts, manifest, "model", after),
+    ]
 
-    @dbt_assets(manifest=manifest, name="warehouse", dagster_dbt_translator=ProjectTranslator())
-    def warehouse(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock) -> Iterator[Any]:
+
+def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: str, select: str) -> dg.AssetsDefinition:
+    @dbt_assets(manifest=manifest, name=name, select=select, dagster_dbt_translator=TRANSLATOR)
+    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock) -> Iterator[Any]:
         day = as_of_date(settings, contracts)
-        context.log.info(f"dbt: as of {day}")
-        arguments = ["build", "--vars", dbt_variables(settings, day, context.run_id)]
-        with _environment(settings):
-            invocation = dbt.cli(arguments, context=context, raise_on_error=False)
-            events = []
-            for event in invocation.stream():
-                events.append(event)
-                if isinstance(event, dg.Output):
-                    context.log.info(f"dbt: built {event.output_name}")
+        context.log.info(f"dbt {name}: as of {day}")
+        with _environment(dbt_environment(settings, day)):
+            invocation = dbt.cli(dbt_build(settings), context=context, raise_on_error=False)
+            events = list(_followed(invocation, context))
+            succeeded = invocation.is_successful()
         # Only now is the file free: rows can be counted, and the events leave with them.
         counts = {"__".join(table): rows for table, rows in row_counts(settings.warehouse).items()}
         for event in events:
@@ -101,10 +100,21 @@ def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -
                     {"dagster/row_count": counts[event.output_name]}, output_name=event.output_name
                 )
             yield event
-        if not invocation.is_successful():
+        if not succeeded:
             raise invocation.get_error() or RuntimeError("dbt failed")
 
-    return warehouse
+    return step
+
+
+def _followed(invocation: DbtCliInvocation, context: dg.AssetExecutionContext) -> Iterator[Any]:
+    """Events of a dbt process as they come, with a line for each model built."""
+    total = len(context.selected_asset_keys)
+    built = 0
+    for event in invocation.stream():
+        if isinstance(event, dg.Output):
+            built += 1
+            context.log.info(f"dbt: {built}/{total} {event.output_name.replace('__', '.')}")
+        yield event
 
 
 def dbt_resource(settings: Settings) -> DbtCliResource:

@@ -1,6 +1,11 @@
-{#- Last day that counts (DATE). The only clock that models know. -#}
+{#-
+  Last day that counts (DATE). The only clock that models know. A run passes it by the environment: a changed --vars,
+  or a variable that dbt meets while it parses, would have the whole project parsed anew each day. The var of the same
+  name is for runs by hand and for unit tests.
+-#}
 {% macro as_of_date() -%}
-    cast('{{ var("as_of_date") }}' as date)
+    {%- set day = env_var("WATERSHED_AS_OF_DATE", var("as_of_date")) if execute else var("as_of_date") -%}
+    cast('{{ day }}' as date)
 {%- endmacro %}
 
 {#-
