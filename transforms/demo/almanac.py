@@ -76,13 +76,13 @@ def _open_days() -> tuple[Ints, Ints]:
 
 
 def open_day(rng: np.random.Generator, day: Ints, earliest: Ints) -> Ints:
-    """An open day near each day: itself, or the next or the previous one, but none before ``earliest``.
+    """An open day near each day: itself, mostly the previous one, else the next one; none before ``earliest``.
 
     The company's last day is an open day, so that a next one always exists.
     """
     following, preceding = _open_days()
     before = preceding[day]
-    back = (rng.random(len(day)) < 0.5) & (before >= earliest)
+    back = (rng.random(len(day)) < 0.7) & (before >= earliest)
     return np.where(back, before, following[day])
 
 

@@ -34,9 +34,9 @@ class Company:
 
     # Identity life, as shares of people unless said otherwise.
     in_couples: float = 0.35
-    accounts: float = 0.88
-    cards: float = 0.72
-    linked_cards: float = 0.70
+    accounts: float = 0.92
+    cards: float = 0.76
+    linked_cards: float = 0.82
     apps: float = 0.72
     email_changes: float = 0.08
     mobile_changes: float = 0.04

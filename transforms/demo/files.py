@@ -50,7 +50,7 @@ def _json() -> pl.Expr:
         pl.lit('{"id":"'), "id", pl.lit('"'),
         *_member("ts"), *_member("name"), *_member("channel"),
         pl.lit(',"device":{"id":"'), "device", pl.lit('","os":"'), "platform", pl.lit('"}'),
-        *_member("user", ',"user":{"id":"'), *_member("loyalty"), pl.when(known).then(pl.lit("}")),
+        *_member("user", ',"user":{"id":"'), *_member("loyalty"), *_member("email"), *_member("phone"), pl.when(known).then(pl.lit("}")),
         *_member("session"),
         pl.lit(',"ctx":{"page":"'), "page", pl.lit('"'),
         *_member("sku"), *_member("order"), *_member("campaign"),

@@ -191,11 +191,11 @@ def _identify(
     phone = spell_phones(rng, number, [10, 6, 55, 8, 12, 3, 3, 2, 0.5])
     phone, no_phone = overwrite(rng, phone, company.placeholders, PLACEHOLDER_PHONES)
     answered = calls.outcome == ANSWERED
-    email = names.email.at(person, calls.wall, answered & (rng.random(size) < 0.40))
+    email = names.email.at(person, calls.wall, answered & (rng.random(size) < 0.50))
     slipped = rng.random(size) < company.mistyped_emails * 2
     email, faked = overwrite(rng, mistype(rng, email, slipped), company.placeholders, PLACEHOLDER_EMAILS)
-    by_card = answered & names.has_card[person] & (rng.random(size) < 0.35)
-    by_account = answered & names.has_account[person] & (rng.random(size) < 0.10)
+    by_card = answered & names.has_card[person] & (rng.random(size) < 0.50)
+    by_account = answered & names.has_account[person] & (rng.random(size) < 0.20)
     card, account = pick(names.card, person, by_card), pick(names.account, person, by_account)
     own_phone = ~from_home & ~withheld & ~no_phone
     usable = own_phone | (present(email) & ~slipped & ~faked) | by_card | by_account

@@ -61,25 +61,24 @@ def draw_sessions(
     names, person, size = people.names, occasions.person, len(occasions)
     has_order = occasions.order >= 0
     order = occasions.order.clip(0)
-    in_app = np.where(
-        has_order, sales.in_app[order] if len(sales) else False, names.has_app[person] & (rng.random(size) < 0.6)
-    )
+    # everybody's first session runs on a device of their own, in the app where they have it; accounts are opened in it
+    in_time = np.lexsort((occasions.wall, person))
+    first = np.zeros(size, dtype=bool)
+    first[in_time[np.unique(person[in_time], return_index=True)[1]]] = True
+    browses_in_app = names.has_app[person] & (first | (rng.random(size) < 0.6))
+    in_app = np.where(has_order, sales.in_app[order] if len(sales) else False, browses_in_app)
     has_account = names.has_account[person]
-    on_tablet = ~in_app & names.has_tablet[person] & (rng.random(size) < 0.45)
-    # one visit to a kiosk for the share of people who use one: the first session without an order, in turn
-    may_kiosk = people.behaviour.both[person] & has_account & ~has_order
-    _, first = np.unique(np.where(may_kiosk, person, -1), return_index=True)
-    at_kiosk = np.zeros(size, dtype=bool)
-    at_kiosk[first] = rng.random(len(first)) < company.kiosk_users
-    at_kiosk &= may_kiosk
+    on_tablet = ~in_app & ~first & names.has_tablet[person] & (rng.random(size) < 0.45)
+    may_kiosk = ~first & people.behaviour.both[person] & has_account & ~has_order
+    at_kiosk = may_kiosk & _once_for_some(rng, person, may_kiosk, company.kiosk_users)
     in_app, on_tablet = in_app & ~at_kiosk, on_tablet & ~at_kiosk
+    # phones that hide their id report zeros
+    hidden = in_app & ~first & (rng.random(size) < company.placeholders * 2)
 
-    stays = rng.random(size) < np.where(in_app, 0.55, 0.25)
+    stays = ~first & (rng.random(size) < np.where(in_app, 0.55, 0.25))
     with_account = np.where(has_order, order_signed_in[order] if len(sales) else False, has_account)
     signed_in = with_account & stays & ~at_kiosk
-    signs_in = with_account & ~signed_in & (has_order | at_kiosk | (rng.random(size) < 0.30))
-    # phones that hide their id report zeros
-    hidden = in_app & (rng.random(size) < company.placeholders * 2)
+    signs_in = with_account & ~signed_in & (first | has_order | at_kiosk | (rng.random(size) < 0.40))
 
     device = names.browser.gather(person)
     own_phone, kiosk = np.flatnonzero(in_app), np.flatnonzero(at_kiosk)
@@ -97,6 +96,15 @@ def draw_sessions(
     )
 
 
+def _once_for_some(rng: np.random.Generator, person: Ints, possible: Bools, share: float) -> Bools:
+    """One possible session of each of a share of people."""
+    places = np.flatnonzero(possible)
+    once = places[np.unique(person[places], return_index=True)[1]]
+    chosen = np.zeros(len(person), dtype=bool)
+    chosen[once] = rng.random(len(once)) < share
+    return chosen
+
+
 def event_rows(
     rng: np.random.Generator, people: People, sessions: Sessions, order_number: pl.Series, first_event: int
 ) -> Rows:
@@ -112,7 +120,9 @@ def event_rows(
     elapsed = _elapsed(rng, sessions, session, step, opening)
     begun = to_utc(sessions.wall) * 1000 + rng.integers(0, 1000, len(sessions))
     start = begun[session] + elapsed
-    # after a login the id of the account is known, and where the card is linked the event says so
+    # a login tells what the account has on file; from then on the events carry its id
+    login = step == _LOGIN
+    verifies = rng.random(len(people)) < 0.65  # by a code to their mobile
     known = sessions.signed_in[session] | (sessions.signs_in[session] & (step >= _LOGIN))
     person = sessions.person[session]
     product = pick(catalogue.product_ids(), rng.integers(0, catalogue.PRODUCTS, size), _OF_PRODUCT[step])
@@ -129,7 +139,9 @@ def event_rows(
             "platform": pl.Series(_PLATFORMS).gather(sessions.platform[session]),
             "device": sessions.device.gather(session),
             "user": pick(people.names.account, person, known),
-            "loyalty": pick(people.names.card, person, (step == _LOGIN) & people.names.card_linked[person]),
+            "loyalty": pick(people.names.card, person, login & people.names.card_linked[person]),
+            "email": people.names.email.at(person, sessions.wall[session], login),
+            "phone": "+49" + people.names.mobile.at(person, sessions.wall[session], login & verifies[person]),
             "session": hexadecimal(np.arange(len(sessions)) + first_event, 62).gather(session),
             "page": page,
             "sku": product,

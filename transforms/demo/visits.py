@@ -59,15 +59,16 @@ def draw_visits(
     dwell = np.minimum(dwell, entered // DAY * DAY + _CLOSING - entered)
 
     nobody = rng.random(size) < _ANONYMOUS
-    nobody[np.unique(person, return_index=True)[1]] = False  # each person's first visit is kept
+    nobody[np.unique(person, return_index=True)[1]] = False  # so that everybody planted as a visitor is seen
     names = people.names
-    by_device = ~nobody & (rng.random(size) < 0.88)
-    by_card = ~nobody & names.has_card[person] & (rng.random(size) < np.where(by_device, 0.18, 0.75))
-    by_email = ~nobody & (rng.random(size) < 0.07)
+    has_app, has_card = names.has_app[person], names.has_card[person]
+    # beacons know the phones that have the app; other phones are seen when they sign in to the Wi-Fi
+    by_email = ~nobody & (rng.random(size) < np.where(has_app, 0.07, np.where(has_card, 0.25, 1.0)))
+    by_device = ~nobody & (by_email | (has_app & (rng.random(size) < 0.88)))
+    by_card = ~nobody & has_card & (~by_device | (rng.random(size) < 0.18))
     by_device |= ~nobody & ~by_card & ~by_email
-    device, hidden = overwrite(
-        rng, names.phone_device.at(person, entered, by_device), company.placeholders, [NO_DEVICE]
-    )
+    device = names.phone_device.at(person, entered, by_device)
+    device, hidden = overwrite(rng, device, company.placeholders, [NO_DEVICE])
     return Visits(
         person=np.where(nobody, -1, person),
         store=store,
