@@ -37,7 +37,7 @@ def dbt_environment(settings: Settings, as_of: dt.date | None = None) -> dict[st
 
 
 def split_at(manifest: Mapping[str, Any], model: str) -> tuple[str, str]:
-    """Selections of the models and seeds up to ``model``, and of all others.
+    """Selections of the models, seeds and sources up to ``model``, and of all others.
 
     Spelled out instead of excluded, because dbt excludes a test as soon as one of its models is excluded: a test
     that compares models of both parts would be in neither.
@@ -51,6 +51,8 @@ def split_at(manifest: Mapping[str, Any], model: str) -> tuple[str, str]:
             upstream.add(key)
             waiting += nodes[key]["depends_on"]["nodes"]
     names = {key: "fqn:" + ".".join(node["fqn"]) for key, node in sorted(nodes.items())}
-    before = " ".join(name for key, name in names.items() if key in upstream)
-    after = " ".join(name for key, name in names.items() if key not in upstream)
-    return before, after
+    used = {source for key in upstream for source in nodes[key]["depends_on"]["nodes"] if source not in nodes}
+    sources = {key: "source:" + ".".join(node["fqn"][-2:]) for key, node in sorted(manifest["sources"].items())}
+    before = [name for key, name in (names | sources).items() if key in upstream | used]
+    after = [name for key, name in (names | sources).items() if key not in upstream | used]
+    return " ".join(before), " ".join(after)

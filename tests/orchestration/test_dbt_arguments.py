@@ -1,0 +1,46 @@
+"""What dbt is told, tested without running it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
+
+from orchestration.dbt_arguments import dbt_build, dbt_environment, split_at
+from transforms.settings import Settings
+
+
+def node(name: str, *parents: str, kind: str = "model") -> dict[str, Any]:
+    return {"name": name, "resource_type": kind, "fqn": ["p", name], "depends_on": {"nodes": list(parents)}}
+
+
+MANIFEST = {
+    "nodes": {
+        "m.a": node("a", "s.raw"),
+        "m.b": node("b", "m.a"),
+        "m.c": node("c", "m.b", "seed.d", "s.ids"),
+        "seed.d": node("d", kind="seed"),
+        "test.t": node("t", "m.a", "m.c", kind="test"),
+    },
+    "sources": {"s.raw": {"fqn": ["p", "lake", "raw"]}, "s.ids": {"fqn": ["p", "identity", "ids"]}},
+}
+
+
+def test_the_project_splits_without_rest_and_without_overlap() -> None:
+    before, after = split_at(MANIFEST, "b")
+    assert before.split() == ["fqn:p.a", "fqn:p.b", "source:lake.raw"]
+    assert after.split() == ["fqn:p.c", "fqn:p.d", "source:identity.ids"]
+
+
+def test_the_day_comes_by_the_environment_and_the_arguments_stay_the_same(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert dbt_environment(settings, dt.date(2025, 3, 1))["WATERSHED_AS_OF_DATE"] == "2025-03-01"
+    assert "WATERSHED_AS_OF_DATE" not in dbt_environment(settings)
+    variables = json.loads(dbt_build(settings)[-1])
+    assert variables == {"lake_path": str(tmp_path / "lake"), "business_timezone": "UTC"}
+
+
+def test_no_secret_reaches_dbt(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, identifier_key="very-secret")  # type: ignore[arg-type]
+    assert "very-secret" not in repr((dbt_environment(settings), dbt_build(settings), settings))
