@@ -46,10 +46,10 @@ class Build:
             AssertionError: a model or a test failed; the message is dbt's output.
         """
         scratch = self.warehouse.parent / "dbt"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WATERSHED_", "DBT_"))}
         settings: Mapping[str, object] = {
             "lake_path": str(self.lake),
             "as_of_date": story.AS_OF.isoformat(),
-            "run_id": "test",
             "business_timezone": story.BUSINESS_TIMEZONE,
         }
         done = subprocess.run(
@@ -59,7 +59,7 @@ class Build:
                 *("--target-path", str(scratch), "--log-path", str(scratch)),
                 *("--vars", json.dumps(settings | variables)),
             ],
-            env=os.environ | {"WATERSHED_WAREHOUSE": str(self.warehouse)},
+            env=inherited | {"WATERSHED_WAREHOUSE": str(self.warehouse)},
             capture_output=True,
             text=True,
             check=False,
