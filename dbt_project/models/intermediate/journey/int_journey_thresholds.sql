@@ -1,3 +1,8 @@
+{%- set late_from = add_days('last_purchase_date', 'dormant_after_days + 1') -%}
+{%- set quiet_from = add_days('last_activity_date', var('dormant_quiet_days')) -%}
+{%- set frequent_until = add_days('loyal_since_date', var('loyalty_window_days')) -%}
+{%- set recent_until = add_days('last_purchase_date', var('loyalty_recent_days') + 1) -%}
+{%- set referral_until = add_days('last_referral_date', var('advocacy_days')) -%}
 with
 
 days as (
@@ -48,13 +53,23 @@ rhythm as (
 patience as (
     select
         rhythm.*,
-        -- greatest() passes over nulls in both engines: without a gap the fixed threshold stands alone.
+        -- Here and below greatest() passes over nulls, in both engines: without a gap the fixed number stands alone.
         cast(floor(greatest(
             {{ var('at_risk_days') }}, {{ var('at_risk_gap_factor') }} * mean_gap_days
         )) as integer) as at_risk_after_days,
         cast(floor(greatest(
             {{ var('dormant_days') }}, {{ var('dormant_gap_factor') }} * mean_gap_days
-        )) as integer) as dormant_after_days
+        )) as integer) as dormant_after_days,
+        -- A view and a cart count together, so the older of the two decides.
+        greatest(
+            interested_since_date,
+            case
+                when last_product_view_date is not null and last_cart_date is not null
+                    then least(last_product_view_date, last_cart_date)
+            end,
+            last_long_visit_date,
+            last_enquiry_date
+        ) as interested_date
     from rhythm
 )
 
@@ -75,51 +90,24 @@ select
     last_referral_date,
     interested_since_date,
     complaint_date,
-    case
-        when purchase_days > 0
-            then {{ add_days('journey_date', var('churn_days') + 1) }}
-    end as churned_from_date,
-    case
-        when purchase_days > 0
-            then greatest(
-                {{ add_days('last_purchase_date', 'dormant_after_days + 1') }},
-                {{ add_days('last_activity_date', var('dormant_quiet_days')) }}
-            )
-    end as dormant_from_date,
+    case when purchase_days > 0 then {{ add_days('journey_date', var('churn_days') + 1) }} end as churned_from_date,
+    case when purchase_days > 0 then greatest({{ late_from }}, {{ quiet_from }}) end as dormant_from_date,
     {{ add_days('last_purchase_date', 'at_risk_after_days + 1') }} as overdue_from_date,
     case
-        when purchase_days > 0
-            then {{ add_days('complaint_date', var('complaint_open_days') + 1) }}
+        when purchase_days > 0 then {{ add_days('complaint_date', var('complaint_open_days') + 1) }}
     end as complaint_from_date,
     case
-        when loyal_since_date is not null
-            then least(
-                {{ add_days('loyal_since_date', var('loyalty_window_days')) }},
-                {{ add_days('last_purchase_date', var('loyalty_recent_days') + 1) }}
-            )
+        when loyal_since_date is not null then least({{ frequent_until }}, {{ recent_until }})
     end as loyal_until_date,
     case
         when loyal_since_date is not null and last_referral_date is not null
-            then least(
-                {{ add_days('loyal_since_date', var('loyalty_window_days')) }},
-                {{ add_days('last_purchase_date', var('loyalty_recent_days') + 1) }},
-                {{ add_days('last_referral_date', var('advocacy_days')) }}
-            )
+            then least({{ frequent_until }}, {{ recent_until }}, {{ referral_until }})
     end as advocate_until_date,
     case
         when journey_date = first_purchase_date
             then {{ add_days('first_purchase_date', var('new_purchase_days') + 1) }}
     end as new_until_date,
     case
-        when purchase_days = 0
-            then greatest(
-                {{ add_days('interested_since_date', var('consideration_days')) }},
-                case
-                    when last_product_view_date is not null and last_cart_date is not null
-                        then {{ add_days('least(last_product_view_date, last_cart_date)', var('consideration_days')) }}
-                end,
-                {{ add_days('last_long_visit_date', var('consideration_days')) }},
-                {{ add_days('last_enquiry_date', var('consideration_days')) }}
-            )
+        when purchase_days = 0 then {{ add_days('interested_date', var('consideration_days')) }}
     end as considering_until_date
 from patience

@@ -1,45 +1,45 @@
 with
 
 customers as (
-    select * from {{ ref('int_customer_value') }} where purchase_days > 0
+    select *
+    from {{ ref('int_customer_value') }}
+    where purchase_days > 0
 ),
 
-common_cut_points as (
+cut_points as (
     select
         {% for cut in range(1, 5) -%}
-        max(case when measure = 'recency' and cut = {{ cut }} then value end) as recency_{{ cut }},
-        max(case when measure = 'frequency' and cut = {{ cut }} then value end) as frequency_{{ cut }}
-        {{- ',' if not loop.last }}
+        max(case when cut = {{ cut }} then value end) as cut_{{ cut }},
         {% endfor -%}
+        measure,
+        currency
     from {{ ref('rfm_cut_points') }}
-),
-
-monetary_cut_points as (
-    select
-        currency,
-        {% for cut in range(1, 5) -%}
-        max(case when cut = {{ cut }} then value end) as monetary_{{ cut }}{{ ',' if not loop.last }}
-        {% endfor -%}
-    from {{ ref('rfm_cut_points') }}
-    where measure = 'monetary'
-    group by currency
+    group by measure, currency
 ),
 
 -- A comparison with a missing cut point is null, and so is the score: a gap in pinned cut points shows.
 scored as (
     select
         customers.customer_id,
-        1{% for cut in range(1, 5) %}
-        + cast(common_cut_points.recency_{{ cut }} > customers.recency_days as bigint){% endfor %} as r_score,
-        1{% for cut in range(1, 5) %}
-        + cast(common_cut_points.frequency_{{ cut }} < customers.window_purchase_days as bigint){% endfor %} as f_score,
-        1{% for cut in range(1, 5) %}
-        + cast(
-            monetary_cut_points.monetary_{{ cut }} < customers.window_net_revenue_amount as bigint
-        ){% endfor %} as m_score
+        1
+        {%- for cut in range(1, 5) %}
+        + cast(recency.cut_{{ cut }} > customers.recency_days as bigint)
+        {%- endfor %} as r_score,
+        1
+        {%- for cut in range(1, 5) %}
+        + cast(frequency.cut_{{ cut }} < customers.window_purchase_days as bigint)
+        {%- endfor %} as f_score,
+        1
+        {%- for cut in range(1, 5) %}
+        + cast(monetary.cut_{{ cut }} < customers.window_net_revenue_amount as bigint)
+        {%- endfor %} as m_score
     from customers
-    cross join common_cut_points
-    left join monetary_cut_points on customers.currency = monetary_cut_points.currency
+    left join cut_points as recency on recency.measure = 'recency'
+    left join cut_points as frequency on frequency.measure = 'frequency'
+    left join cut_points as monetary
+        on
+            monetary.measure = 'monetary'
+            and customers.currency = monetary.currency
     where customers.window_purchase_days > 0
 ),
 

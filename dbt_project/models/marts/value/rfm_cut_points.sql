@@ -9,7 +9,9 @@
 with
 
 customers as (
-    select * from {{ ref('int_customer_value') }} where window_purchase_days > 0
+    select *
+    from {{ ref('int_customer_value') }}
+    where window_purchase_days > 0
 ),
 
 measured as (
