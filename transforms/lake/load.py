@@ -135,7 +135,7 @@ def _gate_pending(
 ) -> None:
     folder = source_folder(settings, contract)
     by_content = {file.sha256: folder / batch for batch, file in wanted.items() if batch in present}
-    started = time.monotonic()
+    started = said = time.monotonic()
     with scratch_connection(settings) as connection:
         known = KnownKeys(connection, [folder / batch for batch in wanted if batch in present])
         for index, file in enumerate(pending, start=1):
@@ -147,6 +147,10 @@ def _gate_pending(
                 findings.add(result)
                 by_content[file.sha256] = folder / result.record.batch_id
             record = findings.loaded[-1]
+            # A line a second is enough for a person; a backfill may have thousands of files.
+            if index < len(pending) and record.status != "rejected" and time.monotonic() - said < 1:
+                continue
+            said = time.monotonic()
             say(
                 f"{contract.name}: file {index}/{len(pending)} {record.status}, {record.rows_read:,} rows,"
                 f" {sum(r.rows_read for r in findings.loaded):,} in all, {time.monotonic() - started:.1f} s"
