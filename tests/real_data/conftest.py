@@ -17,6 +17,9 @@ from transforms.contracts import load_contracts
 from transforms.lake.load import load_source
 from transforms.settings import PROJECT_DIR, Settings
 
+from .comparing import RETAIL, one_to_one
+from .oracles import completejourney
+
 if TYPE_CHECKING:
     from orchestration.pipeline import RunOutcome
 
@@ -97,6 +100,23 @@ def back_again(after_everything: Outcome, after_retail_year: Outcome) -> Outcome
     """The same home once more for the first day, after the run for an earlier one."""
     settings = after_retail_year.settings
     return _run(settings.incoming, settings.home, AFTER_EVERYTHING)
+
+
+@pytest.fixture(scope="session")
+def receipts(real_data: Path) -> dict[int, completejourney.Receipt]:
+    """Receipts of the grocery panel by basket number."""
+    return completejourney.receipts(real_data)
+
+
+@pytest.fixture(scope="session")
+def households(after_retail_year: Outcome, receipts: dict[int, completejourney.Receipt]) -> dict[str, int]:
+    """Customer id of the second run to household, by the receipts they share."""
+    orders = after_retail_year.built(
+        f"SELECT DISTINCT customer_id, order_id FROM intermediate.fct_orders WHERE source = '{RETAIL}'"
+    )
+    pairs = {(customer, receipts[int(order)].household) for customer, order in orders.iter_rows()}
+    assert one_to_one(pairs)
+    return dict(pairs)
 
 
 def _run(data: Path, home: Path, as_of: dt.date) -> Outcome:
