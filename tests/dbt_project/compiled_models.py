@@ -45,11 +45,13 @@ def _compile() -> Mapping[str, str]:
             *(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet"),
             *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
             *("--target-path", f"{folder}/target", "--log-path", f"{folder}/logs"),
-            *("--vars", json.dumps({"as_of_date": ANY_DAY})),
             *("--select", "path:models/intermediate/value", "path:models/marts/value"),
             *("path:models/intermediate/journey", "path:models/marts/journey"),
         ]
-        environment = os.environ | {"WATERSHED_WAREHOUSE": f"{folder}/warehouse.duckdb"}
+        environment = os.environ | {
+            "WATERSHED_WAREHOUSE": f"{folder}/warehouse.duckdb",
+            "WATERSHED_AS_OF_DATE": ANY_DAY,
+        }
         outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert outcome.returncode == 0, outcome.stdout + outcome.stderr
         manifest = json.loads(Path(folder, "target", "manifest.json").read_text())

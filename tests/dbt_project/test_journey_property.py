@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 from tests.dbt_project.compiled_models import compiled_models, empty_warehouse, put_table, run_models
 
+# One worker compiles for all.
+pytestmark = pytest.mark.xdist_group("compiled_models")
+
 AS_OF = dt.date(2025, 6, 30)
 MODELS = (
     "intermediate.int_journey_days",

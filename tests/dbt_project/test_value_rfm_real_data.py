@@ -12,7 +12,7 @@ import pytest
 
 from tests.dbt_project.compiled_models import compiled_models, empty_warehouse, put_table, run_models
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.xdist_group("compiled_models")]
 
 MODELS = (
     "intermediate.int_customer_value",

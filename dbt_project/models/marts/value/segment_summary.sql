@@ -28,7 +28,11 @@ select
     cast(customers as bigint) as customers,
     cast(customers as double) / nullif(sum(customers) over (), 0) as customer_share,
     cast(net_revenue_amount as decimal(18, 2)) as net_revenue_amount,
-    cast(net_revenue_amount as double)
-    / nullif(cast(sum(net_revenue_amount) over (partition by currency) as double), 0) as revenue_share,
+    case
+        when sum(net_revenue_amount) over (partition by currency) > 0
+            then
+                cast(net_revenue_amount as double)
+                / cast(sum(net_revenue_amount) over (partition by currency) as double)
+    end as revenue_share,
     cast(cast(total_clv_amount as double) / nullif(customers_with_clv, 0) as decimal(18, 2)) as mean_clv_amount
 from segmented
