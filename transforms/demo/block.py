@@ -49,6 +49,11 @@ class Plan:
         """Customer cards of cashiers that customers' receipts are booked on."""
         return max(3, self.people // self.company.people_per_cashier_card)
 
+    @property
+    def house_devices(self) -> int:
+        """Devices of cleaners and couriers, seen in stores all over."""
+        return max(2, self.people // self.company.people_per_house_device)
+
 
 @dataclass(frozen=True)
 class BlockResult:
@@ -137,7 +142,7 @@ class _Story:
         rng = self._generator("visits")
         seen = visits.draw_visits(rng, company, people, self._touchpoints.visits, self._sales)
         if self._number == 0:
-            seen = joined(seen, visits.infrastructure_visits(rng, company))
+            seen = joined(seen, visits.house_visits(rng, company, plan.house_devices))
         yield visits.visit_rows(company, people, seen, records_from)
         yield hotline.call_rows(self._generator("hotline"), company, people, self._calls, records_from)
 

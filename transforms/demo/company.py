@@ -49,7 +49,7 @@ class Company:
     kiosk_users: float = 0.06
     people_per_kiosk: int = 6_000
     people_per_cashier_card: int = 4_000
-    infrastructure_devices: int = 6
+    people_per_house_device: int = 10_000
     mistyped_emails: float = 0.015  # of typed e-mails
     placeholders: float = 0.004  # of identifier values
     anonymous_receipts: float = 0.12  # of till receipts

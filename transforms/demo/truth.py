@@ -76,5 +76,6 @@ def population(plan: Plan) -> dict[str, object]:
         "currency": "EUR",
         "kiosks": plan.kiosks,
         "cashier_cards": plan.cashier_cards,
+        "house_devices": plan.house_devices,
         "parameters": plan.company.as_dict(),
     }

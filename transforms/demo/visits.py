@@ -21,7 +21,7 @@ SOURCE = "store_visits"
 COLUMNS = ["visit_ref", "site", "site_type", "seen_from", "seen_until", "sensor", "device", "card", "wifi_login"]
 _MEDIAN_DWELL = np.array([1_080, 1_500, 2_700])  # seconds, by type of store
 _CLOSING = 22 * 3600
-_ANONYMOUS = 0.03  # of visits: counted at the door, no device
+_ANONYMOUS = 0.03  # beside the visits of people
 _SIGHTING_EVERY = 20
 """Each twentieth store has old sensors that report sightings instead of visits."""
 
@@ -46,20 +46,21 @@ class Visits:
 def draw_visits(
     rng: np.random.Generator, company: Company, people: People, occasions: Occasions, sales: Orders
 ) -> Visits:
-    """Visits of the people of a block, and a few that no sensor can name."""
-    size, person = len(occasions), occasions.person
-    with_order = occasions.order >= 0
-    order = occasions.order.clip(0)
+    """Visits of the people of a block, and some that are only counted at the door: no device, nobody's."""
+    strangers = rng.integers(0, len(occasions), round(len(occasions) * _ANONYMOUS)) if len(occasions) else []
+    chosen = np.concatenate([np.arange(len(occasions)), np.asarray(strangers, dtype=np.int64)])
+    nobody = np.arange(len(chosen)) >= len(occasions)
+    size, person = len(chosen), occasions.person[chosen]
+    order = np.where(nobody, -1, occasions.order[chosen])
+    with_order, order = order >= 0, order.clip(0)
     store = choose_stores(rng, company, people.behaviour.stores[person])
     store = np.where(with_order, sales.store[order] if len(sales) else 0, store)
     kind = catalogue.store_types(company.stores)[store]
     dwell = np.rint(_MEDIAN_DWELL[kind] * rng.lognormal(0, 0.6, size)).astype(np.int64).clip(120, 4 * 3600)
     # who buys is at the till in the last third of the visit
-    entered = occasions.wall - np.where(with_order, dwell * rng.uniform(0.65, 0.97, size), 0).astype(np.int64)
+    entered = occasions.wall[chosen] - np.where(with_order, dwell * rng.uniform(0.65, 0.97, size), 0).astype(np.int64)
     dwell = np.minimum(dwell, entered // DAY * DAY + _CLOSING - entered)
 
-    nobody = rng.random(size) < _ANONYMOUS
-    nobody[np.unique(person, return_index=True)[1]] = False  # so that everybody planted as a visitor is seen
     names = people.names
     has_app, has_card = names.has_app[person], names.has_card[person]
     # beacons know the phones that have the app; other phones are seen when they sign in to the Wi-Fi
@@ -81,12 +82,11 @@ def draw_visits(
     )
 
 
-def infrastructure_visits(rng: np.random.Generator, company: Company) -> Visits:
-    """Devices of cleaners and couriers: seen in most stores, owned by nobody of interest."""
-    stores = min(company.stores, 90)
-    store = np.concatenate([rng.permutation(company.stores)[:stores] for _ in range(company.infrastructure_devices)])
-    device = np.repeat(np.arange(company.infrastructure_devices), stores)
-    store, device = np.tile(store, 3), np.tile(device, 3)
+def house_visits(rng: np.random.Generator, company: Company, devices: int) -> Visits:
+    """Devices of cleaners and couriers: seen twice in each of sixty stores, owned by nobody of interest."""
+    stores = min(company.stores, 60)
+    store = np.concatenate([rng.permutation(company.stores)[:stores] for _ in range(devices)])
+    store, device = np.tile(store, 2), np.tile(np.repeat(np.arange(devices), stores), 2)
     size = len(store)
     no_text = pl.Series([None], dtype=pl.String).gather(np.zeros(size, dtype=np.int64))
     return Visits(

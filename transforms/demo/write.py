@@ -26,6 +26,7 @@ REPLAYED = "pos_sales_2024-09.csv.gz"
 OVERLAPPED = "app_events_2024-W30.jsonl.gz"
 """Followed by a file with some of its rows again and some that had been missing."""
 _MARKER = "company.json"
+_PEOPLE, _RECORDS, _DIRT, _POPULATION = "people.parquet", "records.parquet", "dirt.parquet", "population.json"
 Progress = Callable[[str], None]
 
 
@@ -80,11 +81,11 @@ def write_company(
         folder = Path(name)
         blocks = _write_blocks(plan, folder, settings.threads, say)
         files, dirt = _write_files(settings, plan, folder, say, broken_files)
-        write_table(settings.truth / "people.parquet", [block.people for block in blocks], ["household_id"])
-        write_table(settings.truth / "records.parquet", [block.records for block in blocks], ["source", "person_id"])
+        write_table(settings.truth / _PEOPLE, [block.people for block in blocks], ["household_id"])
+        write_table(settings.truth / _RECORDS, [block.records for block in blocks], ["source", "person_id"])
     planted = pl.concat([*(block.dirt.with_columns(file=None) for block in blocks), dirt], how="diagonal_relaxed")
-    dirty = write_dirt(settings.truth / "dirt.parquet", planted)
-    write_json(settings.truth / "population.json", population(plan))
+    dirty = write_dirt(settings.truth / _DIRT, planted)
+    write_json(settings.truth / _POPULATION, population(plan))
     _remove_leftovers(settings, before, files)
     content = {"recipe": recipe, "dirty_records": dirty, "files": [asdict(file) for file in files]}
     write_json(marker, content)
@@ -106,6 +107,8 @@ def _read_marker(marker: Path) -> dict:
 
 
 def _complete(settings: Settings, files: list[dict]) -> bool:
+    if not all((settings.truth / name).is_file() for name in (_PEOPLE, _RECORDS, _DIRT, _POPULATION)):
+        return False
     paths = [(settings.incoming / file["source"] / file["name"], file["size"]) for file in files]
     return all(path.is_file() and path.stat().st_size == size for path, size in paths)
 
