@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import dagster as dg
 
 from orchestration.automation import DAILY
 from orchestration.build import build_definitions
+from transforms.locking import LockedError
 from transforms.settings import Settings
 
 
@@ -50,6 +52,7 @@ def run_daily(settings: Settings) -> RunOutcome:
         result = job.execute_in_process(
             instance=instance, raise_on_error=False, run_config={"loggers": {"terminal": {}}}
         )
+    _raise_if_locked(result.all_events)
     failed = tuple(event.step_key or "" for event in result.all_events if event.is_step_failure)
     checks = tuple(
         f"{check.asset_key.to_user_string()}: {check.check_name}"
@@ -57,3 +60,13 @@ def run_daily(settings: Settings) -> RunOutcome:
         if not check.passed
     )
     return RunOutcome(result.run_id, result.success, failed, checks)
+
+
+def _raise_if_locked(events: Sequence[dg.DagsterEvent]) -> None:
+    """A run that did not get the lock has done nothing, not even failed: say whom to wait for."""
+    for event in events:
+        error = event.engine_event_data.error if event.event_type_value == "RESOURCE_INIT_FAILURE" else None
+        while error and error.cause:
+            error = error.cause
+        if error and error.cls_name == LockedError.__name__:
+            raise LockedError(error.message.strip().partition(": ")[2])

@@ -36,8 +36,9 @@ class _Lines(logging.Handler):
 def _event_text(event: dg.DagsterEvent) -> str | None:
     if event.event_type_value == "STEP_FAILURE":
         error = event.step_failure_data.error
-        cause = error.cause if error and error.cause else error
-        return f"FAILED {event.step_key}: {cause.message.strip() if cause else event.message}"
+        while error and error.cause:
+            error = error.cause
+        return f"FAILED {event.step_key}: {error.message.strip() if error else event.message}"
     check = event.asset_check_evaluation_data
     if check.passed:
         return None

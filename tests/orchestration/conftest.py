@@ -1,0 +1,57 @@
+"""One small company with broken files and a silent source, run once; the tests look at it from all sides."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from orchestration.pipeline import RunOutcome, run_daily
+from tests.conftest import PROJECT
+from tests.transforms.lake.shop import contract_document
+from transforms.demo import CompanySummary, write_company
+from transforms.settings import Settings
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A home after its first run."""
+
+    settings: Settings
+    company: CompanySummary
+    first: RunOutcome
+
+    def command(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start the watershed command on this home."""
+        environment = {
+            **os.environ,
+            "WATERSHED_HOME": str(self.settings.home),
+            "WATERSHED_CONTRACTS": str(self.settings.contracts),
+            **variables,
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", "orchestration.cli", *arguments],
+            cwd=PROJECT,
+            env=environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    folder = tmp_path_factory.mktemp("installation")
+    settings = Settings(home=folder / "home", contracts=folder / "contracts", demo_people=400)
+    shutil.copytree(Settings().contracts, settings.contracts)
+    silent = contract_document()
+    silent["name"] = "silent_till"
+    silent["servers"][0]["path"] = "silent_till/*.csv"
+    (settings.contracts / "silent_till.odcs.yaml").write_text(yaml.safe_dump(silent, sort_keys=False))
+    company = write_company(settings, broken_files=True)
+    return Installation(settings, company, run_daily(settings))

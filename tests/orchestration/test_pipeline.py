@@ -1,0 +1,170 @@
+"""The whole path, as a data engineer meets it: good days, bad files, two runs at once, a kill."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import dagster as dg
+import duckdb
+import pytest
+
+from orchestration.pipeline import dagster_home
+from tests.orchestration.conftest import Installation
+from transforms.demo.report import score_run
+from transforms.locking import exclusive
+from transforms.publishing import verify_published
+from transforms.publishing.overview import read_overview
+from transforms.warehouse import row_counts
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("installation")]
+
+
+def contents(path: Path) -> dict[str, tuple[int, int]]:
+    """Rows and hash of each mart."""
+    with duckdb.connect(str(path), read_only=True) as connection:
+        tables = connection.execute("SELECT table_name FROM duckdb_tables() WHERE schema_name = 'marts'").fetchall()
+        found = {}
+        for (table,) in tables:
+            if table != "publication":
+                row = connection.execute(
+                    f"SELECT count(*), coalesce(sum(hash(t)), 0) FROM marts.{table} AS t"
+                ).fetchone()
+                assert row
+                found[table] = (row[0], int(row[1]))
+        return found
+
+
+def test_the_run_ends_well_in_spite_of_broken_files(installation: Installation) -> None:
+    outcome = installation.first
+    assert outcome.success and not outcome.failed_steps
+    refused = {name.split(":")[0] for name in outcome.failed_checks if name.endswith("files_whole")}
+    assert refused == {f"sources/{source}" for source in installation.company.records}
+    assert "sources/silent_till: fresh" in outcome.failed_checks
+
+
+def test_each_broken_file_has_its_reason_in_the_published_audit(installation: Installation) -> None:
+    with duckdb.connect(str(installation.settings.published), read_only=True) as connection:
+        rows = connection.execute(
+            "SELECT source, file, reason FROM marts.load_audit WHERE status = 'rejected' ORDER BY ALL"
+        ).fetchall()
+    reasons = {file: reason.split(":")[0] for _, file, reason in rows}
+    found = {kind: reason for file, reason in reasons.items() for kind in KINDS if kind in file}
+    assert found == KINDS
+    assert len(rows) == len(KINDS)
+
+
+KINDS = {
+    "truncated_gzip": "compression",
+    "wrong_columns": "columns",
+    "text_instead_of_parquet": "parquet",
+    "empty_file": "empty",
+    "text_named_gz": "compression",
+    "half_written": "half-written",
+    "latin_1": "encoding",
+}
+
+
+def test_every_row_is_accounted_for(installation: Installation) -> None:
+    overview = read_overview(installation.settings.published)
+    for source, files, read, accepted, quarantined, duplicate in overview.sources:
+        assert read == accepted + quarantined + duplicate, source
+        assert files > 0 and read > 0
+    read = {source: read for source, _, read, *_ in overview.sources}
+    assert read == installation.company.records
+
+
+def test_the_figures_are_plausible(installation: Installation) -> None:
+    overview = read_overview(installation.settings.published)
+    assert 0.8 * 400 < overview.customers < 2.0 * 400
+    assert sum(row[1] for row in overview.segments) == overview.customers
+    assert sum(row[1] for row in overview.funnel) == overview.customers
+    score = score_run(installation.settings)
+    assert score.precision > 0.85 and score.recall > 0.8
+
+
+def test_no_personal_value_is_in_the_published_file(installation: Installation) -> None:
+    """Every e-mail, phone number and card that the company planted, searched in every text of the file."""
+    identifiers = installation.settings.lake / "identity" / "current" / "identifiers.parquet"
+    with duckdb.connect(str(installation.settings.published), read_only=True) as connection:
+        connection.execute(
+            f"CREATE TEMP TABLE secret AS SELECT DISTINCT identifier_value AS value FROM '{identifiers}'"
+            " WHERE length(identifier_value) > 5"
+        )
+        assert connection.execute("SELECT count(*) > 500 FROM secret").fetchone() == (True,)
+        texts = connection.execute(
+            "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = 'marts' AND data_type = 'VARCHAR'"
+        ).fetchall()
+        assert len(texts) > 20
+        for table, column in texts:
+            found = connection.execute(
+                f'SELECT count(*) FROM marts.{table} AS t JOIN secret AS s ON t."{column}" = s.value'
+            ).fetchone()
+            assert found == (0,), f"{table}.{column}"
+
+
+def test_dagster_keeps_row_counts_and_checks(installation: Installation) -> None:
+    counts = row_counts(installation.settings.warehouse)
+    with dg.DagsterInstance.from_config(str(dagster_home(installation.settings))) as instance:
+        for path in (["sources", "pos_sales"], ["lake", "transactions"], ["marts", "customer_360"]):
+            event = instance.get_latest_materialization_event(dg.AssetKey(path))
+            assert event and event.asset_materialization
+            rows = event.asset_materialization.metadata["dagster/row_count"].value
+            assert rows == counts[path[0], path[1]] if path[0] == "marts" else rows > 0
+        run = instance.get_run_by_id(installation.first.run_id)
+        assert run and run.status == dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_second_run_changes_nothing_and_readers_are_not_disturbed(installation: Installation) -> None:
+    before = contents(installation.settings.published)
+    process = installation.command("run")
+    reads = 0
+    while process.poll() is None:
+        assert contents(installation.settings.published) == before
+        reads += 1
+        time.sleep(0.2)
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert reads > 20
+    assert contents(installation.settings.published) == before
+    assert verify_published(installation.settings.published).run_id != installation.first.run_id
+
+
+def test_a_second_run_is_told_who_holds_the_installation(installation: Installation) -> None:
+    with exclusive(installation.settings.run_lock, "run of the night", 0):
+        process = installation.command("run", WATERSHED_LOCK_TIMEOUT_SECONDS="1")
+        _, errors = process.communicate(timeout=240)
+    assert process.returncode == 3
+    assert "run of the night" in errors
+
+
+def test_a_contract_with_a_fault_stops_before_anything_runs(installation: Installation, tmp_path: Path) -> None:
+    broken = (installation.settings.contracts / "pos_sales.odcs.yaml").read_text().replace("ordered_at", "orderd_at")
+    (tmp_path / "pos_sales.odcs.yaml").write_text(broken)
+    for arguments in (("run",), ("contracts", "lint")):
+        process = installation.command(*arguments, WATERSHED_CONTRACTS=str(tmp_path))
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 2
+        assert f"{tmp_path}/pos_sales.odcs.yaml:" in errors and "Did you mean 'ordered_at'?" in errors
+        assert "Traceback" not in errors
+
+
+def test_kills_at_random_moments_leave_the_published_file_whole(installation: Installation) -> None:
+    before = contents(installation.settings.published)
+    moments = random.Random(3)
+    for _ in range(4):
+        process = installation.command("run")
+        try:
+            process.wait(timeout=moments.uniform(8, 40))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        process.communicate()
+        assert contents(installation.settings.published) == before
+    process = installation.command("run")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert contents(installation.settings.published) == before
