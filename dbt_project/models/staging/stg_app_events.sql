@@ -15,11 +15,11 @@ select
     order_id,
     campaign,
 
-    email,
-    phone,
-    loyalty_id,
-    device_id,
-    app_user_id,
+    nullif(email, '') as email,
+    nullif(phone, '') as phone,
+    nullif(loyalty_id, '') as loyalty_id,
+    nullif(device_id, '') as device_id,
+    nullif(app_user_id, '') as app_user_id,
     {{ identity_key(
         '_source',
         email='email',

@@ -20,10 +20,10 @@ select
     hold_seconds,
     wrap_seconds,
 
-    email,
-    phone,
-    loyalty_id,
-    app_user_id,
+    nullif(email, '') as email,
+    nullif(phone, '') as phone,
+    nullif(loyalty_id, '') as loyalty_id,
+    nullif(app_user_id, '') as app_user_id,
     {{ identity_key(
         '_source',
         email='email',

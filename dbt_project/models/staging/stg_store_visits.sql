@@ -13,12 +13,12 @@ select
     store_type,
     is_ping,
 
-    email,
-    phone,
-    loyalty_id,
-    device_id,
-    app_user_id,
-    payment_token,
+    nullif(email, '') as email,
+    nullif(phone, '') as phone,
+    nullif(loyalty_id, '') as loyalty_id,
+    nullif(device_id, '') as device_id,
+    nullif(app_user_id, '') as app_user_id,
+    nullif(payment_token, '') as payment_token,
     {{ identity_key(
         '_source',
         email='email',

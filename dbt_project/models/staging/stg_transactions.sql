@@ -21,11 +21,11 @@ select
     discount_amount,
     currency,
 
-    email,
-    phone,
-    loyalty_id,
-    app_user_id,
-    payment_token,
+    nullif(email, '') as email,
+    nullif(phone, '') as phone,
+    nullif(loyalty_id, '') as loyalty_id,
+    nullif(app_user_id, '') as app_user_id,
+    nullif(payment_token, '') as payment_token,
     {{ identity_key(
         '_source',
         email='email',
