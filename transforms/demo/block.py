@@ -16,9 +16,9 @@ from transforms.demo.files import FORMS, spill
 from transforms.demo.people import People, draw_people, truth_of
 from transforms.demo.randomness import Ints, generator, joined, pick
 from transforms.demo.rows import Rows
-from transforms.demo.touchpoints import Touchpoints, draw_touchpoints
+from transforms.demo.touchpoints import draw_touchpoints
 
-# Each block numbers its orders and records from its own start.
+# Each block numbers its orders and records from its own start; a block has some 70,000 orders.
 _ORDERS_PER_BLOCK = 400_000
 _RECORDS_PER_BLOCK = 2**36
 
@@ -112,11 +112,9 @@ class _Story:
         self._orders = joined(all_sales, self._returns)
         self._lines = joined(sold, replace(returned, order=returned.order + len(all_sales)))
         self._calls = hotline.draw_calls(self._generator("calls"), company, people)
-        calls = np.bincount(self._calls.person, minlength=len(people))
-        self._calls_of = calls
-        self._touchpoints: Touchpoints = draw_touchpoints(
-            self._generator("touchpoints"), people, self._sales, self._returns, calls
-        )
+        self._calls_of = np.bincount(self._calls.person, minlength=len(people))
+        rng = self._generator("touchpoints")
+        self._touchpoints = draw_touchpoints(rng, people, self._sales, self._returns, self._calls_of)
 
     def _generator(self, stage: str) -> np.random.Generator:
         return generator(self._plan.seed, self._number, stage)
@@ -156,4 +154,4 @@ class _Story:
             "online_touchpoints": self._touchpoints.online,
             "offline_touchpoints": self._touchpoints.offline,
         }
-        return pl.DataFrame({**truth_of(self._people), **counts})
+        return pl.DataFrame({**truth_of(self._people, self._plan.company), **counts})

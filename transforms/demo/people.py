@@ -189,8 +189,13 @@ def _hand_down(rng: np.random.Generator, values: pl.Series, changes_at: Ints, jo
     return values.scatter(takers, values.gather(givers[kept]))
 
 
-def truth_of(people: People) -> dict[str, pl.Series]:
-    """Columns of truth/people.parquet that are known before anything happens."""
+def truth_of(people: People, company: Company) -> dict[str, pl.Series]:
+    """Columns of truth/people.parquet that are known before anything happens.
+
+    Rates are per operational day (almanac.py), which is a calendar day on average; ``lifetime_days`` runs
+    from the first purchase, ``mean_order_value`` is p/nu of Gamma-Gamma in EUR, gross. The rest is what
+    the person is known by, with the value that a later one replaces first.
+    """
     behaviour, names = people.behaviour, people.names
     days = pl.Series(calendar())
     bought = behaviour.first_purchase < DAYS
@@ -207,7 +212,7 @@ def truth_of(people: People) -> dict[str, pl.Series]:
         "dropout_rate": pl.Series(behaviour.dropout_rate),
         "lifetime_days": pl.Series(behaviour.lifetime),
         "is_alive_at_end": pl.Series(bought & (ended >= DAYS)),
-        "mean_order_value_rate": pl.Series(behaviour.spend_rate),
+        "mean_order_value": pl.Series(company.p / behaviour.spend_rate),
         "online_order_share": pl.Series(behaviour.online_share),
         "account": names.account,
         "card": names.card,

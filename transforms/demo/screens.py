@@ -22,7 +22,7 @@ SOURCE = "app_events"
 _STEPS = [
     "screen_view", "search", "product_view", "login", "product_view", "add_to_cart", "checkout", "purchase", "referral",
 ]  # fmt: skip
-_LOGIN, _PURCHASE = 3, 7
+_LOGIN, _CART, _PURCHASE = 3, 5, 7
 _PAGES = ["/home", "/search", "/p/", "/login", "/p/", "/cart", "/checkout", "/thank-you", "/invite"]
 _NAMES_PRODUCT = np.array([page == "/p/" for page in _PAGES])
 _OF_PRODUCT = np.array([False, False, True, False, True, True, False, False, False])
@@ -125,7 +125,11 @@ def event_rows(
     verifies = rng.random(len(people)) < 0.65  # by a code to their mobile
     known = sessions.signed_in[session] | (sessions.signs_in[session] & (step >= _LOGIN))
     person = sessions.person[session]
-    product = pick(catalogue.product_ids(), rng.integers(0, catalogue.PRODUCTS, size), _OF_PRODUCT[step])
+    # people come back to one article, and that is what they put into the cart
+    wanted = rng.integers(0, catalogue.PRODUCTS, len(sessions))[session]
+    other = (step != _CART) & (rng.random(size) < 0.5)
+    article = np.where(other, rng.integers(0, catalogue.PRODUCTS, size), wanted)
+    product = pick(catalogue.product_ids(), article, _OF_PRODUCT[step])
     page = pl.Series(_PAGES).gather(step) + pick(product, np.arange(size), _NAMES_PRODUCT[step]).fill_null("")
     campaign = opening & (rng.random(size) < 0.28)
     event_id = hexadecimal(np.arange(size) + first_event, 61)
@@ -151,7 +155,7 @@ def event_rows(
     )
     nobody = sessions.at_kiosk[session] & ~known
     usable = known | sessions.device_is_own[session]
-    # the file goes by local days: the day on which the session began
+    # files go by the local day of the event
     wall = sessions.wall[session] + elapsed // 1000
     record = SOURCE + ":" + event_id
     return Rows(SOURCE, frame.with_columns(truth_columns(people, np.where(nobody, -1, person), wall, record, usable)))

@@ -1,4 +1,12 @@
-"""The planted truth as files beside the installation's data; no step of the platform reads it."""
+"""The planted truth as files; only tests and the score at the end of a demo run read it.
+
+- ``people.parquet``: one row per person, with parameters, names and counts (people.py, ``truth_of``).
+- ``records.parquet``: one row per good record of the files: source, record_id as staging makes it, person_id
+  (null for nobody), is_scored (names its person by something that is theirs alone; see scoring.py).
+- ``dirt.parquet``: what the gate should refuse or count as double (``write_dirt``).
+- ``population.json``: the population parameters (company.py).
+- ``company.json``: recipe and files, so that an identical company is not written twice.
+"""
 
 from __future__ import annotations
 

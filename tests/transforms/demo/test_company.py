@@ -16,8 +16,8 @@ from transforms.demo.randomness import generator
 COMPANY = Company()
 
 
-def _row(facts: duckdb.DuckDBPyConnection, query: str) -> tuple:
-    row = facts.execute(query).fetchone()
+def _row(facts: duckdb.DuckDBPyConnection, query: str, *values: float) -> tuple:
+    row = facts.execute(query, list(values)).fetchone()
     assert row is not None
     return row
 
@@ -155,9 +155,10 @@ def test_population_parameters_are_those_of_the_truth(facts: duckdb.DuckDBPyConn
     rate, dropout, spend, buyers = _row(
         facts,
         """
-        SELECT avg(purchase_rate), avg(dropout_rate), avg(mean_order_value_rate), avg(CAST(is_buyer AS INTEGER))
+        SELECT avg(purchase_rate), avg(dropout_rate), avg(? / mean_order_value), avg(CAST(is_buyer AS INTEGER))
         FROM people
         """,
+        COMPANY.p,
     )
     assert rate == pytest.approx(COMPANY.r / COMPANY.alpha, rel=0.15)
     assert dropout == pytest.approx(COMPANY.s / COMPANY.beta, rel=0.15)
@@ -193,9 +194,8 @@ def test_order_values_follow_gamma_gamma(facts: duckdb.DuckDBPyConnection):
             SELECT person_id, sum(CAST(quantity * unit_price AS DOUBLE))
             FROM web_orders WHERE kind = 'order' GROUP BY person_id, order_number
         )
-        SELECT gross * mean_order_value_rate / ? FROM orders JOIN people USING (person_id)
-        """,
-        [COMPANY.p],
+        SELECT gross / mean_order_value FROM orders JOIN people USING (person_id)
+        """
     ).fetchnumpy()
     relative = next(iter(values.values()))
     assert relative.mean() == pytest.approx(1, abs=0.03)
