@@ -126,7 +126,7 @@ def sum_sightings(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE sightings AS
         SELECT node, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at,
-               string_agg(source, ',' ORDER BY source) AS sources, CAST(sum(records) AS BIGINT) AS records
+               array_to_string(list_sort(list(source)), ',') AS sources, CAST(sum(records) AS BIGINT) AS records
         FROM (
             SELECT node, source, min(first_seen_at) AS first_seen_at, max(last_seen_at) AS last_seen_at,
                    sum(records) AS records

@@ -47,7 +47,7 @@ def fold(text: str) -> str:
             kept.append(" ")
         elif category not in ("Cc", "Cf"):  # zero-width joiners, byte order marks
             kept.append(character)
-    return "".join(kept).strip(" ")
+    return unicodedata.normalize("NFC", "".join(kept)).strip(" ")
 
 
 _FOLD_ASCII = r"trim(regexp_replace(raw, '[\x00-\x1f\x7f]', '', 'g'), ' ')"
@@ -68,7 +68,7 @@ def _value_expressions() -> dict[str, str]:
     return {
         "email": f"CASE WHEN regexp_full_match({lowered}, {literal(_EMAIL)}) AND length({lowered}) <= 254"
         f" THEN {lowered} END",
-        "loyalty_id": "upper(replace(text, ' ', ''))",
+        "loyalty_id": "nfc_normalize(upper(replace(text, ' ', '')))",
         # Account ids and tokens may tell a from A; only those known to be hexadecimal may not.
         "app_user_id": f"CASE WHEN regexp_full_match(lower(text), {literal(_UUID)}) THEN trim(lower(text), '{{}}')"
         " ELSE text END",
@@ -173,7 +173,7 @@ def _select_phones(policy: Policy) -> str:
         FROM (
             SELECT f.type, f.region, f.raw, lower(f.text) AS text, p.value, p.class, coalesce(
                 {blocked},
-                CASE WHEN p.value IS NULL AND f.region IS NULL THEN 'no international number, and no country to read it by'
+                CASE WHEN p.value IS NULL AND f.region IS NULL THEN 'national number of no known country'
                      WHEN p.value IS NULL THEN 'no number of the numbering plan' END
             ) AS reason
             FROM folded f

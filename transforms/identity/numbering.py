@@ -10,7 +10,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata, PhoneNumberDesc
+from phonenumbers import (
+    COUNTRY_CODE_TO_REGION_CODE,
+    REGION_CODE_FOR_NON_GEO_ENTITY,
+    PhoneMetadata,
+    PhoneNumberDesc,
+)
 
 from transforms.sql import literal
 
@@ -71,17 +76,18 @@ def class_expression(code: str, column: str) -> str:
 
     Several regions may share a code; like phonenumbers, the first one that claims the number decides.
     """
-    branches: list[str] = []
-    for region in COUNTRY_CODE_TO_REGION_CODE[int(code)]:
+    expression = "'none'"
+    for region in reversed(COUNTRY_CODE_TO_REGION_CODE[int(code)]):
         plan = PhoneMetadata.metadata_for_region(region, None)
         if plan is None:
             continue
         claimed = _number_class(column, plan)
         if plan.leading_digits is not None:
-            branches.append(f"WHEN regexp_matches({column}, {literal(f'^(?:{plan.leading_digits})')}) THEN {claimed}")
+            leads = f"regexp_matches({column}, {literal(f'^(?:{plan.leading_digits})')})"
+            expression = f"CASE WHEN {leads} THEN {claimed} ELSE {expression} END"
         else:
-            branches.append(f"WHEN ({claimed}) <> 'none' THEN {claimed}")
-    return f"CASE {' '.join(branches)} ELSE 'none' END" if branches else "'none'"
+            expression = f"coalesce(nullif({claimed}, 'none'), {expression})"
+    return expression
 
 
 @lru_cache(maxsize=64)
@@ -109,6 +115,7 @@ def international_expression(region: str, digits: str) -> str:
     return f"CASE WHEN {rest} <> {digits} AND left({rest}, 1) <> '0' THEN {rest} END"
 
 
-def main_region(code: str) -> str:
-    """The region whose plan phonenumbers parses numbers of a calling code by."""
-    return COUNTRY_CODE_TO_REGION_CODE[int(code)][0]
+def main_region(code: str) -> str | None:
+    """The region whose plan phonenumbers parses numbers of a calling code by; None for codes of no region (+800)."""
+    region = COUNTRY_CODE_TO_REGION_CODE[int(code)][0]
+    return None if region == REGION_CODE_FOR_NON_GEO_ENTITY else region

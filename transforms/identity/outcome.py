@@ -14,42 +14,40 @@ from transforms.identity.masking import masked_expression
 
 
 def store_clusters(connection: duckdb.DuckDBPyConnection, matrix: Nodes, guarded: Guarded) -> None:
-    """Make ``keyed``, one row per node, ``linked``, those of them with a cluster, and ``clustered`` (observation, cluster).
+    """Make ``keyed``, one row per node; ``linked``, those with a cluster; and ``clustered`` (observation, cluster).
 
     Needs ``nodes`` and ``sightings``.
     """
-    reasons = np.array([*guarded.reasons, None], dtype=object)[guarded.reason]
-    of_node = {"node": np.arange(len(reasons), dtype=np.int32), "cluster": guarded.cluster, "contested": reasons}
+    nodes = np.arange(len(guarded.cluster), dtype=np.int32)
+    of_node = {"node": nodes, "cluster": guarded.cluster, "contest": guarded.reason}
     # All linked identifiers of an observation have the same cluster, so any of them tells it.
-    of_row = np.append(guarded.cluster, np.int32(-1))[matrix].max(axis=1, initial=-1)
-    _register(connection, "cluster_of_node", of_node)
+    row_cluster = np.append(guarded.cluster, np.int32(-1))[matrix].max(axis=1, initial=-1)
+    connection.register("cluster_of_node", pa.table({name: pa.array(values) for name, values in of_node.items()}))
+    reasons = {
+        "contest": pa.array(range(len(guarded.reasons)), pa.int16()),
+        "contested": pa.array(guarded.reasons, pa.string()),
+    }
+    connection.register("contests", pa.table(reasons))
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE keyed AS
         SELECT n.node, n.type, n.value, keyed_hash(n.type || ':' || n.value, 32) AS identifier_key,
                nullif(c.cluster, -1) AS cluster,
-               CASE WHEN c.contested IS NOT NULL THEN 'contested' WHEN n.status = 'usable' THEN 'linked'
+               CASE WHEN r.contested IS NOT NULL THEN 'contested' WHEN n.status = 'usable' THEN 'linked'
                     ELSE n.status END AS status,
-               coalesce(c.contested, n.reason) AS reason,
+               coalesce(r.contested, n.reason) AS reason,
                s.first_seen_at, s.last_seen_at, s.sources, s.records
         FROM nodes n JOIN cluster_of_node c USING (node) JOIN sightings s USING (node)
+        LEFT JOIN contests r USING (contest)
     """)
-    connection.unregister("cluster_of_node")
-    _register(
-        connection,
-        "cluster_of_row",
-        {"observation": np.arange(len(of_row), dtype=np.int32), "cluster": of_row},
-    )
+    of_row = {"observation": np.arange(len(row_cluster), dtype=np.int32), "cluster": row_cluster}
+    connection.register("cluster_of_row", pa.table({name: pa.array(values) for name, values in of_row.items()}))
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE clustered AS
         SELECT observation, cluster FROM cluster_of_row WHERE cluster >= 0
     """)
-    connection.unregister("cluster_of_row")
+    for view in ("cluster_of_node", "contests", "cluster_of_row"):
+        connection.unregister(view)
     connection.execute("CREATE OR REPLACE TEMP VIEW linked AS SELECT * FROM keyed WHERE cluster IS NOT NULL")
-
-
-def _register(connection: duckdb.DuckDBPyConnection, name: str, arrays: dict[str, Any]) -> None:
-    columns = {key: pa.array(a, pa.string()) if a.dtype == object else pa.array(a) for key, a in arrays.items()}
-    connection.register(name, pa.table(columns))
 
 
 def make_outcome(connection: duckdb.DuckDBPyConnection) -> None:

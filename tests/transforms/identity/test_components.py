@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.identity.components import components, connected, first_held
+
+Pairs = list[tuple[int, int]]
+
+
+def partition(labels: np.ndarray) -> set[frozenset[int]]:
+    groups: dict[int, set[int]] = {}
+    for node, label in enumerate(labels.tolist()):
+        groups.setdefault(label, set()).add(node)
+    return {frozenset(group) for group in groups.values()}
+
+
+def by_spreading(nodes: int, edges: Pairs) -> set[frozenset[int]]:
+    """Components by following neighbours, slowly and plainly."""
+    neighbours: dict[int, set[int]] = {node: set() for node in range(nodes)}
+    for a, b in edges:
+        neighbours[a].add(b)
+        neighbours[b].add(a)
+    found: set[frozenset[int]] = set()
+    for node in range(nodes):
+        group, frontier = {node}, [node]
+        while frontier:
+            fresh = neighbours[frontier.pop()] - group
+            group |= fresh
+            frontier.extend(fresh)
+        found.add(frozenset(group))
+    return found
+
+
+@settings(deadline=None)
+@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))))
+def test_components_are_what_spreading_reaches(graph: tuple[int, Pairs]) -> None:
+    nodes, edges = graph
+    left, right = np.array(edges, dtype=np.int32).reshape(-1, 2).T
+    assert partition(connected(nodes, left, right)) == by_spreading(nodes, edges)
+
+
+def test_no_nodes_have_no_components() -> None:
+    nothing = np.empty(0, dtype=np.int32)
+    assert len(connected(0, nothing, nothing)) == 0
+    assert len(components(np.empty((0, 6), dtype=np.int32), 0)) == 0
+
+
+def test_an_observation_joins_all_that_it_holds() -> None:
+    matrix = np.array([[0, 2, -1], [-1, 3, 4], [-1, -1, 4], [1, -1, -1], [-1, -1, -1]], dtype=np.int32)
+    assert partition(components(matrix, 6)) == {frozenset(g) for g in ({0, 2}, {3, 4}, {1}, {5})}
+    assert first_held(matrix).tolist() == [0, 3, 4, 1, -1]
+
+
+def test_a_chain_of_100_000_is_one_component_and_quick() -> None:
+    ordered = np.arange(99_999, dtype=np.int32)
+    started = time.perf_counter()
+    labels = connected(100_000, ordered, ordered + 1)
+    assert len(np.unique(labels)) == 1
+    assert time.perf_counter() - started < 5  # some milliseconds; neighbour contraction takes minutes
+
+
+def test_a_hub_of_a_million_is_one_component_and_quick() -> None:
+    leaves = np.arange(1, 1_000_001, dtype=np.int32)
+    started = time.perf_counter()
+    labels = connected(1_000_001, np.zeros_like(leaves), leaves)
+    assert len(np.unique(labels)) == 1
+    assert time.perf_counter() - started < 10

@@ -1,0 +1,135 @@
+"""A small town to resolve: observations as readable rows, outcomes as sets of identifiers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from transforms.identity import IdentityReport, resolve_identities
+from transforms.identity.policy import Policy
+from transforms.identity.store import IdentityStore
+from transforms.settings import Settings
+
+TYPES = ("email", "phone", "loyalty_id", "device_id", "app_user_id", "payment_token")
+REGIONS = {"shop": "DE", "till": "DE", "app": "DE", "hotline": "DE"}
+AS_OF = date(2025, 6, 30)
+FIRST_DAY = datetime(2025, 1, 1)  # noqa: DTZ001 - the warehouse holds UTC without a zone
+
+Row = dict[str, str | int | None]
+Member = tuple[str, str]
+
+
+def seen(source: str = "shop", day: int = 0, records: int = 1, **identifiers: str | None) -> Row:
+    """One observation: a combination of raw identifiers in a source, first seen on a day."""
+    assert set(identifiers) <= set(TYPES), identifiers
+    return {"source": source, "day": day, "records": records, **identifiers}
+
+
+def identity_key(row: Row) -> str:
+    """Key of a combination, unique for source and raw identifiers like the one of the warehouse."""
+    return hashlib.sha256("\x1f".join([str(row["source"]), *(str(row.get(t)) for t in TYPES)]).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run wrote, read back from its files."""
+
+    report: IdentityReport
+    identifiers: pl.DataFrame
+    assignments: dict[str, str]
+    aliases: dict[str, str]
+    customers: pl.DataFrame
+
+    def customer(self, kind: str, value: str) -> str | None:
+        """The customer that an identifier belongs to."""
+        return self._identifier(kind, value)["customer_id"]
+
+    def status(self, kind: str, value: str) -> str:
+        return self._identifier(kind, value)["status"]
+
+    def reason(self, kind: str, value: str) -> str | None:
+        return self._identifier(kind, value)["reason"]
+
+    def customer_of(self, row: Row) -> str | None:
+        """The customer that an observation belongs to."""
+        return self.assignments.get(identity_key(row))
+
+    def partition(self) -> set[frozenset[Member]]:
+        """The customers as sets of identifiers, whatever their ids."""
+        linked = self.identifiers.filter(pl.col("status") == "linked")
+        groups = linked.group_by("customer_id").agg(pl.struct("identifier_type", "identifier_value").alias("members"))
+        return {
+            frozenset((m["identifier_type"], m["identifier_value"]) for m in members)
+            for members in groups["members"].to_list()
+        }
+
+    def _identifier(self, kind: str, value: str) -> dict[str, str | None]:
+        found = self.identifiers.filter(pl.col("identifier_type") == kind, pl.col("identifier_value") == value)
+        assert found.height == 1, f"{kind} {value} is not among {self.identifiers['identifier_value'].to_list()[:20]}"
+        return found.row(0, named=True)
+
+
+class Town:
+    """An installation with a warehouse of observations."""
+
+    def __init__(self, home: Path) -> None:
+        self.settings = Settings.model_validate({"home": home, "identifier_key": "a secret of the tests"})
+        self.store = IdentityStore(self.settings)
+        self.runs = 0
+
+    def observe(self, rows: Iterable[Row]) -> None:
+        """Replace the warehouse's observations."""
+        distinct = {identity_key(row): row for row in rows}
+        frame = pl.DataFrame(
+            [
+                {
+                    "identity_key": key,
+                    "source": row["source"],
+                    **{kind: row.get(kind) for kind in TYPES},
+                    "first_seen_at": FIRST_DAY + timedelta(days=int(row["day"] or 0)),
+                    "last_seen_at": FIRST_DAY + timedelta(days=int(row["day"] or 0), hours=1),
+                    "records": row["records"],
+                }
+                for key, row in distinct.items()
+            ],
+            schema={
+                "identity_key": pl.String,
+                "source": pl.String,
+                **dict.fromkeys(TYPES, pl.String),
+                "first_seen_at": pl.Datetime("us"),
+                "last_seen_at": pl.Datetime("us"),
+                "records": pl.Int64,
+            },
+        )
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect(str(self.settings.warehouse)) as connection:
+            connection.register("frame", frame.to_arrow())
+            connection.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
+            connection.execute("CREATE OR REPLACE TABLE intermediate.int_identity_observations AS FROM frame")
+
+    def resolve(self, rows: Iterable[Row], *, as_of: date = AS_OF, policy: Policy | None = None) -> Outcome:
+        """Observe some rows and resolve them, as one more run of the installation."""
+        self.observe(rows)
+        self.runs += 1
+        return self.read(resolve_identities(self.settings, REGIONS, as_of, f"run-{self.runs}", policy=policy))
+
+    def read(self, report: IdentityReport) -> Outcome:
+        """Read the current outcome back."""
+        assignments = self.table("assignments")
+        aliases = self.table("aliases")
+        return Outcome(
+            report=report,
+            identifiers=self.table("identifiers"),
+            assignments=dict(assignments.iter_rows()),
+            aliases=dict(aliases.select("old_customer_id", "customer_id").iter_rows()),
+            customers=self.table("customers"),
+        )
+
+    def table(self, name: str) -> pl.DataFrame:
+        return pl.read_parquet(self.store.file(name))
