@@ -29,9 +29,6 @@ def dbt_environment(settings: Settings, as_of: dt.date | None = None) -> dict[st
         "DBT_TARGET_PATH": str(settings.home / "dbt"),
         "DBT_LOG_PATH": str(settings.home / "dbt"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
-        # The project is built in two parts, before and after identity: a test that compares models of both parts
-        # must wait for the second.
-        "DBT_INDIRECT_SELECTION": "buildable",
     }
     return environment | ({"WATERSHED_AS_OF_DATE": as_of.isoformat()} if as_of else {})
 

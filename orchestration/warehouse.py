@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -102,6 +103,8 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
             yield event
         if not succeeded:
             raise invocation.get_error() or RuntimeError("dbt failed")
+        # Logs and compiled SQL of a run that went well are 10 MB that nobody reads.
+        shutil.rmtree(invocation.target_path, ignore_errors=True)
 
     return step
 

@@ -103,7 +103,7 @@ class Build:
 
 def build(build: Build, command: str = "build", arguments: Sequence[str] = (), **variables: object) -> Build:
     """Run everything before identity resolution, resolve, and run everything after it."""
-    build.dbt(command, *arguments, "--select", "tag:before_identity", **variables)
+    build.dbt(command, *arguments, "--select", "+int_identity_observations", **variables)
     build.resolve(story.OWNERS)
-    build.dbt(command, *arguments, "--exclude", "tag:before_identity", **variables)
+    build.dbt(command, *arguments, "--exclude", "+int_identity_observations", **variables)
     return build

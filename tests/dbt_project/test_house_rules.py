@@ -66,7 +66,7 @@ def test_marts_say_whether_and_how_they_are_published(path: Path) -> None:
     entry = properties_of(path)
     assert entry["config"]["meta"]["publish"] in (True, False)
     columns = {column["name"] for column in entry["columns"]}
-    assert set(entry["config"]["meta"].get("sort_by", [])) <= columns
+    assert set(entry["config"]["meta"].get("published_order", [])) <= columns
     assert [column["name"] for column in entry["columns"] if "data_type" not in column] == []
 
 

@@ -36,7 +36,7 @@ class PublishedTable:
     name: str
     description: str
     columns: tuple[PublishedColumn, ...]
-    sort_by: tuple[str, ...]
+    published_order: tuple[str, ...]
     withheld: tuple[str, ...]
 
 
@@ -113,7 +113,7 @@ def _read_table(node: Mapping[str, Any], may_leave: Callable[[str], bool], probl
         name=str(node.get("alias") or model),
         description=str(node.get("description") or "").strip(),
         columns=tuple(columns),
-        sort_by=_sort_by(model, _meta(node["config"]).get("sort_by"), columns, withheld, problems),
+        published_order=_sort_by(model, _meta(node["config"]).get("published_order"), columns, withheld, problems),
         withheld=tuple(withheld),
     )
 
@@ -135,21 +135,21 @@ def _personal_data(model: str, column: Mapping[str, Any], problems: list[str]) -
 
 
 def _sort_by(
-    model: str, sort_by: Any, columns: list[PublishedColumn], withheld: list[str], problems: list[str]
+    model: str, published_order: Any, columns: list[PublishedColumn], withheld: list[str], problems: list[str]
 ) -> tuple[str, ...]:
-    if sort_by is None:
+    if published_order is None:
         return ()
-    if not (isinstance(sort_by, list) and all(isinstance(name, str) for name in sort_by)):
-        problems.append(f"{model}: config.meta.sort_by is {sort_by!r}; write a list of column names.")
+    if not (isinstance(published_order, list) and all(isinstance(name, str) for name in published_order)):
+        problems.append(f"{model}: config.meta.published_order is {published_order!r}; write a list of column names.")
         return ()
     published = {column.name.lower() for column in columns}
-    for name in sort_by:
+    for name in published_order:
         if name.lower() in published:
             continue
         # The order of the rows would tell what the withheld column says.
         why = "holds personal data" if name in withheld else "is not declared"
-        problems.append(f"{model}.{name}: config.meta.sort_by names it, but it {why}; sort by another column.")
-    return tuple(sort_by)
+        problems.append(f"{model}.{name}: config.meta.published_order names it, but it {why}; sort by another column.")
+    return tuple(published_order)
 
 
 def _name_clashes(tables: list[PublishedTable]) -> Iterator[str]:

@@ -24,7 +24,7 @@ def copy_table(table: PublishedTable) -> str:
     return (
         f"CREATE TABLE {qualified(TARGET, SCHEMA, table.name)} AS"
         f" SELECT {columns} FROM {qualified(SOURCE, table.schema, table.name)}"
-        + (f" ORDER BY {listed(table.sort_by)}" if table.sort_by else "")
+        + (f" ORDER BY {listed(table.published_order)}" if table.published_order else "")
     )
 
 

@@ -29,7 +29,7 @@ def test_plan_holds_published_models_with_their_declared_columns_in_order(tmp_pa
     ]
     customers = plan.tables[1]
     assert customers.withheld == ("email", "phone")
-    assert customers.sort_by == ("segment", "customer_id")
+    assert customers.published_order == ("segment", "customer_id")
     assert customers.description == "One row per customer. It's what marketing opens."
     assert customers.columns[0].description == "Customer's number."
 
@@ -77,10 +77,10 @@ def test_the_alias_is_the_tables_name(tmp_path: Path) -> None:
         (model("m", [column("a", personal_data="t.email")]), "m: every column holds personal data"),
         (model("m", [column("a", personal_data=True)]), r"m\.a: personal_data is True; write <entity>"),
         (model("m", [column("a", personal_data="email")]), r"m\.a: personal_data is 'email'; write <entity>"),
-        (model("m", [column("a")], sort_by="a"), "m: config.meta.sort_by is 'a'; write a list"),
-        (model("m", [column("a")], sort_by=["b"]), r"m\.b: .*it is not declared; sort by another"),
+        (model("m", [column("a")], published_order="a"), "m: config.meta.published_order is 'a'; write a list"),
+        (model("m", [column("a")], published_order=["b"]), r"m\.b: .*it is not declared; sort by another"),
         (
-            model("m", [column("a"), column("b", personal_data="t.b")], sort_by=["b"]),
+            model("m", [column("a"), column("b", personal_data="t.b")], published_order=["b"]),
             r"m\.b: .*it holds personal data; sort by another",
         ),
         (model("publication", [column("a")]), "its table publication is also the platform's own table"),

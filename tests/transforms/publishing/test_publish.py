@@ -194,7 +194,7 @@ def test_verify_says_when_nothing_is_published(tmp_path: Path) -> None:
 
 def test_odd_names_and_run_ids_are_quoted(home: Path) -> None:
     change_warehouse(home, """CREATE TABLE marts."we""ird 'table" AS SELECT 1 AS "a ""b'", 2 AS "select" """)
-    odd = model("we\"ird 'table", [column("a \"b'", "it's"), column("select")], "it's", sort_by=["a \"b'"])
+    odd = model("we\"ird 'table", [column("a \"b'", "it's"), column("select")], "it's", published_order=["a \"b'"])
 
     report = publish(settings_of(home), plan_of(home, {"m": odd}), "../it's/odd", AS_OF, "0.1.0")
 

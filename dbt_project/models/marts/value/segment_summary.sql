@@ -5,11 +5,19 @@ customers as (
     from {{ ref('customer_timeline') }}
 ),
 
+-- A company that knows one currency counts everybody in it; where there are several, nobody can say which one a
+-- customer without an order would have used.
+only_currency as (
+    select max(currency) as currency
+    from {{ ref('int_customer_value') }}
+    having count(distinct currency) = 1
+),
+
 segmented as (
     select
         coalesce(rfm.segment, 'No Purchase') as segment,
         -- Customers who only ever returned something have a currency too.
-        valued.currency,
+        coalesce(valued.currency, only_currency.currency) as currency,
         count(*) as customers,
         coalesce(sum(valued.window_net_revenue_amount), 0) as net_revenue_amount,
         sum(clv.total_clv_amount) as total_clv_amount,
@@ -18,7 +26,8 @@ segmented as (
     left join {{ ref('int_customer_value') }} as valued on customers.customer_id = valued.customer_id
     left join {{ ref('customer_rfm') }} as rfm on customers.customer_id = rfm.customer_id
     left join {{ ref('customer_clv') }} as clv on customers.customer_id = clv.customer_id
-    group by coalesce(rfm.segment, 'No Purchase'), valued.currency
+    left join only_currency on 1 = 1
+    group by coalesce(rfm.segment, 'No Purchase'), coalesce(valued.currency, only_currency.currency)
 )
 
 select
