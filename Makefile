@@ -3,7 +3,8 @@ PYTHON ?= python3
 # The installer itself is pinned; the rest is pinned by uv.lock.
 UV_VERSION := 0.13.9
 VENV := .venv
-UV := $(VENV)/tools/bin/uv
+TOOLS := .tools
+UV := $(TOOLS)/bin/uv
 RUN := $(VENV)/bin
 HOME_DIR := $(abspath $(or $(WATERSHED_HOME),data))
 
@@ -20,11 +21,11 @@ setup: $(VENV)/.installed ## install the platform and its tools into .venv
 
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Watershed needs Python 3.11 or newer, this is " + sys.version.split()[0] + ": set PYTHON=python3.x")'
-	$(PYTHON) -m venv $(VENV)/tools
-	$(VENV)/tools/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 $(VENV)/.installed: pyproject.toml uv.lock | $(UV)
-	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --frozen --python $$($(VENV)/tools/bin/python -c 'import sys; print(sys._base_executable)')
+	UV_PROJECT_ENVIRONMENT=$(VENV) $(UV) sync --quiet --frozen --python $$($(TOOLS)/bin/python -c 'import sys; print(sys._base_executable)')
 	@touch $@
 
 demo: setup ## write the sample company, run everything, publish, and print what was built
