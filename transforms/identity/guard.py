@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.identity.components import Nodes, components, first_held
+from transforms.identity.hubs import contest_hubs
 from transforms.identity.levels import merge_by_level
-from transforms.identity.limits import Guarded, Limits, distinct_pairs
+from transforms.identity.limits import Guarded, Limits
 from transforms.identity.policy import Policy
 
 
@@ -34,8 +35,10 @@ def guarded_clusters(matrix: Nodes, level_of_node: npt.NDArray[np.integer], poli
     limits = Limits.of(policy)
     outcome = Guarded.empty(len(level_of_node))
     matrix = matrix.copy()
-    _contest_hubs(matrix, limits, outcome)
-    held = np.unique(matrix[matrix >= 0])
+    contest_hubs(matrix, limits, outcome)
+    is_held = np.zeros(len(level_of_node), dtype=bool)
+    is_held[matrix[matrix >= 0]] = True
+    held = np.flatnonzero(is_held)
     cluster = components(matrix, len(level_of_node))
     outcome.cluster[held] = cluster[held]
     types = len(limits.names)
@@ -47,22 +50,3 @@ def guarded_clusters(matrix: Nodes, level_of_node: npt.NDArray[np.integer], poli
     matrix = matrix[suspicious[cluster[first[first >= 0]]]]
     merge_by_level(matrix, limits, outcome, first_label=len(counts))
     return outcome
-
-
-def _contest_hubs(matrix: Nodes, limits: Limits, outcome: Guarded) -> None:
-    """Take values that are seen with too many values of a weaker type out of the matrix."""
-    hubs: list[tuple[int, npt.NDArray[np.integer], str]] = []
-    # All are counted before any is taken out, so that the order of types does not matter.
-    for level, weaker in zip(*np.nonzero(np.triu(limits.shared, 1)), strict=True):
-        limit = int(limits.shared[level, weaker])
-        both = (matrix[:, level] >= 0) & (matrix[:, weaker] >= 0)
-        value, other = matrix[both, level], matrix[both, weaker]
-        frequent = (np.bincount(value) > limit)[value]  # most values have too few rows to be counted in pairs
-        pairs, _ = distinct_pairs(value[frequent], other[frequent])
-        hub = np.flatnonzero(np.bincount(pairs) > limit)
-        hubs.append(
-            (int(level), hub, f"{limits.names[level]} seen with more than {limit} {limits.names[weaker]} values")
-        )
-    for level, hub, reason in hubs:
-        outcome.contest(hub[outcome.reason[hub] < 0], reason)
-        matrix[np.isin(matrix[:, level], hub), level] = -1

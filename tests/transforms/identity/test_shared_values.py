@@ -49,6 +49,31 @@ def test_a_cashiers_card_joins_nobody(town: Town) -> None:
     assert outcome.reason("loyalty_id", "CASHIER") == "loyalty_id seen with more than 6 email values"
 
 
+def test_a_cashiers_card_beside_payment_cards_is_known_by_their_owners(town: Town) -> None:
+    card = [seen("till", loyalty_id="CASHIER", payment_token=f"tok_{i}") for i in range(20)]
+    online = [seen("shop", email=f"p{i}@example.com", payment_token=f"tok_{i}") for i in range(10)]
+    outcome = town.resolve([*card, *online])
+    assert outcome.status("loyalty_id", "CASHIER") == "contested"
+    assert outcome.report.customers == 20
+    assert outcome.customer_of(card[3]) == outcome.customer_of(online[3])
+
+
+def test_a_card_whose_wallet_renews_its_tokens_is_one_customer(town: Town) -> None:
+    till = [seen("till", loyalty_id="L1", payment_token=f"tok_{i}") for i in range(40)]
+    online = [seen("shop", email="anna@example.com", payment_token=f"tok_{i}") for i in range(40)]
+    assert town.resolve([*till, *online]).report.customers == 1
+
+
+def test_a_card_seen_at_a_kiosk_is_not_blamed_for_it(town: Town) -> None:
+    """The kiosk leads to hundreds of addresses, but it is the kiosk that is shared."""
+    crowd = [seen("app", email=f"p{i}@example.com", device_id="kiosk") for i in range(50)]
+    anna = [seen("till", loyalty_id="L1", device_id="kiosk"), seen(loyalty_id="L1", email="anna@example.com")]
+    outcome = town.resolve([*crowd, *anna])
+    assert outcome.status("loyalty_id", "L1") == "linked"
+    assert outcome.status("device_id", "kiosk") == "contested"
+    assert outcome.report.customers == 51
+
+
 def test_a_familys_landline_joins_nobody(town: Town) -> None:
     family = [seen(phone="030 901820", loyalty_id=f"L{i}", email=f"p{i}@example.com") for i in range(4)]
     caller = seen(phone="+49 30 901820")
