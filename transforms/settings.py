@@ -38,7 +38,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="WATERSHED_", frozen=True, extra="ignore")
 
-    home: AbsolutePath = Field(default=Path("data"), description="Folder of landing, lake, warehouse and published file.")
+    home: AbsolutePath = Field(default=Path("data"), description="Folder of landing, lake, warehouse, published file.")
     contracts: AbsolutePath = Field(
         default=PROJECT_DIR / "data_contracts" / "sources",
         description="Folder of the source contracts (*.odcs.yaml).",
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         description="Folder that relative server paths of contracts start from; default <home>/incoming.",
     )
     business_timezone: TimeZoneName = Field(default="UTC", description="Time zone that cuts days.")
-    as_of: dt.date | None = Field(default=None, description="Last day that counts; default the last complete day in the data.")
+    as_of: dt.date | None = Field(default=None, description="Last day that counts; default the last complete one.")
     identifier_key: SecretStr | None = Field(
         default=None, description="Secret of the keyed hashes of identifiers; default a random one kept in <home>."
     )

@@ -26,7 +26,8 @@ def shop(tmp_path: Path) -> Shop:
 
 def account(shop: Shop) -> dict[str, tuple[int, int, int, int, str]]:
     rows = shop.query(
-        "SELECT file, rows_read, rows_accepted, rows_quarantined, rows_duplicate, status FROM records ORDER BY loaded_at"
+        "SELECT file, rows_read, rows_accepted, rows_quarantined, rows_duplicate, status"
+        " FROM records ORDER BY loaded_at"
     )
     return {row[0]: row[1:] for row in rows}  # type: ignore[misc]
 

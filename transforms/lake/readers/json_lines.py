@@ -90,7 +90,8 @@ def _stage_lines(
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE json_lines AS
-        SELECT *, CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END AS is_object FROM ({numbered})
+        SELECT *, CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END AS is_object
+        FROM ({numbered})
         """
     )
     connection.execute("DROP TABLE lines")
