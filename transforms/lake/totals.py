@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from transforms.contracts import Entity
@@ -33,4 +32,4 @@ def lake_totals(settings: Settings, entity: Entity | None = None) -> Totals:
     files = [str(path) for path in settings.lake.glob(f"{entity.name if entity else '*'}/*/*/{RECORD}")]
     table = ds.dataset(files, schema=RECORD_SCHEMA).to_table() if files else RECORD_SCHEMA.empty_table()
     columns = ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate")
-    return Totals(table.num_rows, *(pc.sum(table[column]).as_py() or 0 for column in columns))
+    return Totals(table.num_rows, *(sum(table[column].to_pylist()) for column in columns))
