@@ -34,6 +34,17 @@ def scalars(connection: duckdb.DuckDBPyConnection, query: str) -> tuple[Any, ...
     return row
 
 
+def raise_if_machine(error: duckdb.Error) -> None:
+    """Pass on an error of the machine (memory, disk), which no file or contract is to blame for.
+
+    A file that was refused for it would stay refused when the machine is well again.
+    """
+    text = str(error)
+    full = "No space left" in text or "max_temp_directory_size" in text or "File too large" in text
+    if isinstance(error, duckdb.OutOfMemoryException) or full:
+        raise error
+
+
 def scratch_connection(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Open an in-memory database that works within the memory limit and spills beside the lake."""
     settings.scratch.mkdir(parents=True, exist_ok=True)

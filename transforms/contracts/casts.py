@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from transforms.contracts.model import Mapping
+from transforms.contracts.time_formats import shape
 from transforms.sql import literal
 
 _INTEGERS = {
@@ -26,7 +27,8 @@ _INTEGERS = {
 _ZONED = re.compile(r"%z", re.IGNORECASE)
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 _ISO_TIME = _ISO_DATE + r"[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
-_ISO_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)"
+# No zone is further from Greenwich than 14 hours; DuckDB would compute with +99:00 all the same.
+_ISO_ZONE = r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
 
 
 def strict_cast(value: str, found_type: str, mapping: Mapping) -> str:
@@ -37,20 +39,28 @@ def strict_cast(value: str, found_type: str, mapping: Mapping) -> str:
         return _from_same(value, target, mapping)
     if found == "VARCHAR" or found == "JSON":
         return _from_text(f"CAST({value} AS VARCHAR)" if found == "JSON" else value, target, mapping)
+    if target == "VARCHAR" and found == "BLOB":
+        # Text of writers that forget to say so; a plain cast would write ü as \\xC3\\xBC.
+        return f"nullif(TRY(decode({value})), '')"
     if target == "VARCHAR":
         return f"CAST({value} AS VARCHAR)"
-    if target == "TIMESTAMP" and found == "TIMESTAMP WITH TIME ZONE":
-        return f"({value} AT TIME ZONE 'UTC')"
+    if target == "TIMESTAMP" and (found == "TIMESTAMP WITH TIME ZONE" or found.startswith("TIMESTAMPTZ")):
+        moment = f"TRY_CAST({value} AS TIMESTAMPTZ)"
+        return f"CASE WHEN isfinite({moment}) THEN ({moment} AT TIME ZONE 'UTC') END"
     if target == "TIMESTAMP" and (found.startswith("TIMESTAMP") or found == "DATE"):
         return _to_utc(f"TRY_CAST({value} AS TIMESTAMP)", mapping.time_zone)
     if target == "BOOLEAN" and found in _INTEGERS:
         return f"CASE {value} WHEN 0 THEN false WHEN 1 THEN true END"
+    if found == "BOOLEAN":
+        return f"CAST(NULL AS {target})"  # a yes is no number
     if found in {"DOUBLE", "FLOAT"} and target == "BIGINT":
         return f"CASE WHEN {value} = floor({value}) THEN TRY_CAST({value} AS BIGINT) END"
     if found in {"DOUBLE", "FLOAT"} and target.startswith("DECIMAL"):
         # A binary fraction such as 0.1 + 0.2 stands for the decimal next to it; a third decimal place does not.
         cast = f"TRY_CAST({value} AS {target})"
-        return f"CASE WHEN abs({value} - CAST({cast} AS DOUBLE)) <= 1e-6 THEN {cast} END"
+        # A short float has 7 digits: there the decimal must be the one that it was written from.
+        near = f"abs({value} - CAST({cast} AS DOUBLE)) <= 1e-6 OR CAST({cast} AS {found}) = {value}"
+        return f"CASE WHEN {near} THEN {cast} END"
     if found in {"DOUBLE", "FLOAT"} and target == "DOUBLE":
         return _finite(f"CAST({value} AS DOUBLE)")
     if found.startswith("DECIMAL") and (target.startswith("DECIMAL") or target == "BIGINT"):
@@ -79,7 +89,8 @@ def _from_text(value: str, target: str, mapping: Mapping) -> str:
         )
     if target == "DATE":
         if mapping.time_format:
-            return f"CAST(try_strptime({value}, {literal(mapping.time_format)}) AS DATE)"
+            parsed = f"CAST(try_strptime({value}, {literal(mapping.time_format)}) AS DATE)"
+            return _matching(value, shape(mapping.time_format), parsed)
         return _matching(value, _ISO_DATE, f"TRY_CAST({value} AS DATE)")
     return _timestamp(value, mapping)
 
@@ -98,10 +109,12 @@ def _number(value: str, target: str, separator: str) -> str:
 
 def _timestamp(value: str, mapping: Mapping) -> str:
     if mapping.time_format:
-        parsed = f"try_strptime({value}, {literal(mapping.time_format)})"
-        if _ZONED.search(mapping.time_format):
-            return f"(CAST({parsed} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
-        return _to_utc(parsed, mapping.time_zone)
+        zoned = _ZONED.search(mapping.time_format)
+        # strptime knows offsets in digits only.
+        text = f"regexp_replace({value}, 'Z(\\s*)$', '+00\\1')" if zoned else value
+        parsed = f"try_strptime({text}, {literal(mapping.time_format)})"
+        then = f"(CAST({parsed} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')" if zoned else _to_utc(parsed, mapping.time_zone)
+        return _matching(value, shape(mapping.time_format), then)
     local = _to_utc(f"TRY_CAST({value} AS TIMESTAMP)", mapping.time_zone)
     return (
         f"CASE WHEN regexp_full_match({value}, {literal(_ISO_TIME + _ISO_ZONE)})"

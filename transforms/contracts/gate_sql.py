@@ -71,7 +71,7 @@ def _with_absent_columns(contract: SourceContract, raw: RawTable) -> str:
 
 def _value(mapping: Mapping) -> str:
     if mapping.expression is not None:
-        return f"({mapping.expression})"
+        return f"({mapping.expression}\n)"
     return identifier(mapping.source_columns[0])
 
 
@@ -114,4 +114,4 @@ def _column_reasons(column: Column, value: str, found_type: str) -> list[tuple[s
 
 
 def _rule_reason(rule: Rule) -> tuple[str, str]:
-    return f"NOT coalesce(({rule.expression}), true)", f"rule:{rule.name}"
+    return f"NOT coalesce(({rule.expression}\n), true)", f"rule:{rule.name}"

@@ -10,6 +10,13 @@ _LETTERS = {
     "ss": "%S", "s": "%S", "SSSSSS": "%f", "SSS": "%g", "a": "%p", "EEE": "%a", "EEEE": "%A",
     "XXX": "%z", "XX": "%z", "X": "%z", "Z": "%z", "DDD": "%j",
 }  # fmt: skip
+# strptime takes 25 for the year 25 and, whatever the pattern, "infinity" for 1900: texts have to look like the pattern.
+_SHAPES = {
+    "%Y": r"\d{4}", "%y": r"\d{2}", "%f": r"\d{1,6}", "%g": r"\d{1,3}", "%j": r"\d{1,3}",
+    "%z": r"([+-](0\d|1[0-4])(:?[0-5]\d)?|Z)", "%%": "%",
+    **dict.fromkeys(("%B", "%b", "%p", "%a", "%A"), r"[A-Za-z]+"),
+    **dict.fromkeys(("%m", "%d", "%H", "%I", "%M", "%S"), r"\d{1,2}"),
+}  # fmt: skip
 _TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+")
 
 
@@ -37,3 +44,9 @@ def to_strptime(pattern: str) -> str:
     if position != len(pattern):
         raise ValueError(f"the pattern '{pattern}' has an open quote")
     return "".join(result)
+
+
+def shape(strptime_format: str) -> str:
+    """Regular expression of the texts that a ``strptime`` format stands for, spaces around them allowed."""
+    parts = re.findall(r"%.|[^%]+", strptime_format, flags=re.DOTALL)
+    return r"\s*" + "".join(_SHAPES.get(part) or re.escape(part) for part in parts) + r"\s*"

@@ -27,7 +27,7 @@ from transforms.lake.records import (
     write_record,
 )
 from transforms.settings import Settings
-from transforms.sql import columns, literal, scalars
+from transforms.sql import columns, literal, raise_if_machine, scalars
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,9 @@ def _check(connection: duckdb.DuckDBPyConnection, contract: SourceContract, stag
             f"CREATE OR REPLACE TEMP TABLE gated AS SELECT *, CAST(NULL AS VARCHAR) AS _duplicate FROM ({query})"
         )
     except duckdb.Error as error:
+        raise_if_machine(error)
         text = str(error).splitlines()[0]
-        raise BrokenFileError(f"contract: {text}; mend the expressions of {contract.file.name}") from error
+        raise BrokenFileError(f"contract: {text}; mend the file, or the expressions of {contract.file.name}") from error
 
 
 def _write(
@@ -121,10 +122,10 @@ def _write(
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE refused AS
-        SELECT g._row, coalesce(g._reasons, g._duplicate) AS reasons, {staged.raw.payload} AS raw
-        FROM (SELECT * FROM {staged.raw.name}) AS r
+        SELECT g._row, coalesce(g._reasons, g._duplicate) AS reasons, r._payload AS raw
+        FROM (SELECT _ws_row AS _ws_line, {staged.raw.payload} AS _payload FROM {staged.raw.name}) AS r
         JOIN (SELECT _row, _reasons, _duplicate FROM gated
-              WHERE _reasons IS NOT NULL OR _duplicate = 'duplicate_key') AS g ON g._row = r._ws_row
+              WHERE _reasons IS NOT NULL OR _duplicate = 'duplicate_key') AS g ON g._row = r._ws_line
         UNION ALL SELECT _ws_row, reason, payload FROM {staged.unparsed}
         """
     )

@@ -69,8 +69,9 @@ def open_bytes(path: Path, compression: str | None) -> Iterator[BinaryIO]:
         with gzip.open(path, "rb") as stream:
             yield stream  # type: ignore[misc]
     elif compression == "zstd":
-        with pa.input_stream(str(path), compression="zstd") as stream:
-            yield stream  # type: ignore[misc]
+        # Arrow's own stream cannot be read line by line.
+        with pa.input_stream(str(path), compression="zstd") as raw, io.BufferedReader(raw) as stream:  # type: ignore[arg-type]
+            yield stream
     else:
         with path.open("rb") as stream:
             yield stream
@@ -110,7 +111,10 @@ def inspect_text(path: Path) -> Inspection:
                         decoder.decode(chunk)
                     except UnicodeDecodeError:
                         is_utf8 = False
-    except (EOFError, gzip.BadGzipFile, zlib.error, OSError) as error:
+    except (EOFError, zlib.error, OSError) as error:
+        # An error with a number is the machine's (disk, permissions), not the file's: the next run tries again.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise BrokenFileError(f"compression: {error}; the file is truncated or damaged") from error
     if size == 0:
         raise BrokenFileError("empty: the file has no content")
@@ -121,7 +125,14 @@ def inspect_text(path: Path) -> Inspection:
     return Inspection(compression, lines, has_bom, returns, is_utf8)
 
 
-def read_head(path: Path, compression: str | None, size: int = 1 << 16) -> bytes:
-    """First bytes of a file, uncompressed."""
+def first_line(path: Path, compression: str | None, limit: int) -> bytes:
+    """First line of a file, uncompressed, without its end.
+
+    Raises:
+        BrokenFileError: it is longer than ``limit`` bytes.
+    """
     with open_bytes(path, compression) as stream:
-        return io.BytesIO(stream.read(size)).getvalue()
+        line = stream.readline(limit)
+    if len(line) == limit:
+        raise BrokenFileError(f"columns: the first line is longer than {limit:,} bytes and no header")
+    return line.rstrip(b"\r\n")

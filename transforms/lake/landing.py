@@ -8,13 +8,14 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from transforms.lake.inspection import CHUNK
 from transforms.settings import Settings
 from transforms.sources.files import SourceFile
 
 LOG = "received.jsonl"
+NAME_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def received_files(settings: Settings, source: str) -> list[LandedFile]:
     if not log.exists():
         return []
     files = []
-    for line in log.read_text(encoding="utf-8").splitlines():
+    # Not splitlines(): a name may hold one of the line separators of Unicode.
+    for line in log.read_text(encoding="utf-8").split("\n"):
         try:
             entry = json.loads(line)
         except ValueError:
@@ -87,7 +89,8 @@ def _copy(file: SourceFile, folder: Path) -> tuple[str, Path]:
             target.write(chunk)
         target.flush()
         os.fsync(target.fileno())
-    name = file.path.name
+    # The end of the name is kept, for people and for the reader's choice by ending; whole names may be too long.
+    name = PurePath(file.name).name[-NAME_LENGTH:]
     path = folder / f"{digest.hexdigest()[:16]}-{name}"
     temporary.chmod(0o444)
     temporary.replace(path)

@@ -50,8 +50,9 @@ class LoadReport:
 
     @property
     def rejected(self) -> tuple[FileRecord, ...]:
-        """Files that were refused as a whole."""
-        return tuple(record for record in self.records if record.status == "rejected")
+        """Files that were refused as a whole and have not come again since, mended or complete."""
+        last = {record.file: record for record in self.records}
+        return tuple(record for record in last.values() if record.status == "rejected")
 
     @property
     def quarantine_rate(self) -> float:
@@ -96,7 +97,10 @@ def load_source(
     received = land(settings, contract.name, found, clock)
     folder = source_folder(settings, contract)
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    wanted = _distinct({batch_id(contract, file): file for file in received})
+    wanted: dict[str, LandedFile] = {}
+    for file in received:
+        # A file that comes again with the same bytes keeps its place: who came first decides between conflicting rows.
+        wanted.setdefault(batch_id(contract, file), file)
     pending = [file for batch, file in wanted.items() if batch not in present]
     findings = _Findings()
     if pending:
@@ -117,10 +121,6 @@ def load_source(
         elapsed_seconds=time.monotonic() - started,
         newest_arrival=max((file.received_at for file in received), default=None),
     )
-
-
-def _distinct(batches: dict[str, LandedFile]) -> dict[str, LandedFile]:
-    return dict(sorted(batches.items(), key=lambda item: (item[1].received_at, item[1].name)))
 
 
 def _gate_pending(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,9 @@ def _matches(pattern: str, base: Path) -> Iterator[SourceFile]:
             continue
         if path.is_file():
             status = path.stat()
-            yield SourceFile(path, str(path.relative_to(base)), status.st_size, status.st_mtime_ns)
+            # A name that is not UTF-8 could be written nowhere.
+            name = os.fsencode(path.relative_to(base)).decode("utf-8", "backslashreplace")
+            yield SourceFile(path, name, status.st_size, status.st_mtime_ns)
 
 
 def listing_digest(contracts: Iterable[SourceContract], settings: Settings) -> str:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
 import json
+import os
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
@@ -38,6 +44,8 @@ ROWS = {
     "too few fields": ("1,1,2025-03-01T10:00:00", "parse:missing_columns"),
     "header again": (HEADER, "type:ordered_at; enum:line_type; type:quantity; type:gross_amount; type:discount_amount"),
     "stray quote": (line(mail='"open'), "parse:unterminated_quote"),
+    "lone carriage return": (line(mail="a\rb"), "parse:carriage_return"),
+    "zone that is none": (line(time="2025-03-01T10:00:00+99:00"), "type:ordered_at"),
 }
 
 
@@ -103,6 +111,38 @@ def test_one_stray_quote_among_many_rows_costs_one_row(shop: Shop) -> None:
     assert report.total("rows_accepted") == 19_999
 
 
+def test_stray_quotes_in_neighbouring_rows_are_two_rows(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1"), line("2", mail='"stray'), line("3", mail='"stray'), line("4")))
+    report = shop.load()
+    assert shop.reasons() == [(3, "parse:unterminated_quote"), (4, "parse:unterminated_quote")]
+    assert report.total("rows_read") == 4
+
+
+def test_a_long_field_of_many_lines_costs_one_row(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1"), line("2", mail='"' + "x" * 200_000 + "\n" + "y" * 200_000 + '"'), line("3")))
+    shop.load()
+    assert shop.reasons() == [(3, "max_length:email")]
+
+
+@pytest.mark.parametrize("name", ["_row", "_reasons", "_duplicate", "_extra", "raw", "rowid", "order_id", "_v_qty"])
+def test_columns_may_be_called_as_the_platform_calls_its_own(shop: Shop, name: str) -> None:
+    shop.deliver(f"{HEADER},{name}\n{line('1')},7\n{line('2', qty='x')},8\n")
+    shop.load()
+    assert shop.query("SELECT order_id, _extra FROM accepted") == [("1", f'{{"{name}":"7"}}')]
+    assert shop.reasons() == [(3, "type:quantity")]
+    assert json.loads(shop.query("SELECT raw FROM quarantine")[0][0])[name] == "8"
+
+
+def test_a_delimiter_at_the_end_of_each_line_is_a_column_without_a_name(shop: Shop) -> None:
+    shop.deliver(f"{HEADER},\n{line('1')},\n{line('2')},x\n")
+    report = shop.load()
+    assert report.new_columns == {"column9": "a.csv"}
+    assert shop.query("SELECT order_id, _extra FROM accepted ORDER BY 1") == [
+        ("1", '{"column9":null}'),
+        ("2", '{"column9":"x"}'),
+    ]
+
+
 def test_one_undecodable_byte_costs_one_row(shop: Shop) -> None:
     content = csv_file(*(line(str(n)) for n in range(50))).encode() + line("x", mail="M\u00fcller").encode("latin-1")
     shop.deliver(content + b"\n")
@@ -127,6 +167,14 @@ FILES = {
     "another encoding": ("a.csv", csv_file(*[line(mail="Müller")] * 20).encode("latin-1"), "encoding: 20 of 20"),
     "column missing": ("a.csv", whole.replace(b"amount", b"amuont", 1), "columns: required 'amount' (renamed to"),
     "column twice": ("a.csv", whole.replace(b"discount", b"qty", 1), "columns: 'qty' more than once"),
+    "column twice but for case": ("a.csv", whole.replace(b"discount", b"QTY", 1), "columns: 'QTY', 'qty' more than"),
+    "name of the platform": ("a.csv", whole.replace(b"discount", b"_ws_row", 1), "columns: _ws_row: "),
+    "thousands of columns": (
+        "a.csv",
+        b",".join(b"%d" % n for n in range(3000)) + b"\n",
+        "columns: 3,000 in",
+    ),
+    "line break in the header": ("a.csv", whole.replace(b"mail", b'mail,"two\nlines"', 1), "columns: the first line"),
     "another delimiter": ("a.csv", whole.replace(b",", b";"), "columns: required 'order'"),
     "inflation": ("a.csv.gz", gzip.compress(b"x" * 50_000_000 + b"\n"), "inflation: "),
 }
@@ -166,6 +214,9 @@ JSON_LINES = {
     "garbage": ("]]", "parse:not_json"),
     "array": ("[1, 2]", "parse:not_an_object"),
     "scalar": ("42", "parse:not_an_object"),
+    "lone surrogate": ('{"order":"\\ud800"}', "parse:not_json"),
+    "key twice": ('{"order":"x","order":"y"}', "parse:key_twice"),
+    "no number": ('{"order":NaN}', "parse:not_a_number"),
     "nested value in a number": (
         '{"order":"x","line":"1","time":"2025-03-01T10:00:00Z","kind":"sale","amount":{"a":1}}',
         "type:gross_amount",
@@ -185,6 +236,53 @@ def test_broken_json_lines(tmp_path: Path, case: str) -> None:
     assert report.balances and report.total("rows_read") == 3
 
 
+JSON_LINE = '{"order":"%s","line":"1","time":"2025-03-01T10:00:00Z","kind":"sale","amount":9.9%s}\n'
+
+
+@pytest.mark.parametrize("key", ["", "*", "a.b", 'a\\"b', "a\\\\b", "x'y", "_row", "ORDER", "e\\u0000f"])
+def test_any_new_key_is_kept(tmp_path: Path, key: str) -> None:
+    shop = Shop(tmp_path, contract_document("json"))
+    shop.deliver(JSON_LINE % ("1", f',"{key}":"NaN, inf"') + JSON_LINE % ("2", ""), "a.jsonl")
+    assert not shop.load().rejected
+    extras = shop.query("SELECT _extra FROM accepted ORDER BY order_id")
+    assert json.loads(extras[0][0]) == {json.loads(f'"{key}"'): "NaN, inf"} and extras[1] == (None,)
+
+
+def test_a_key_for_each_line_costs_no_memory(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, contract_document("json"))
+    shop.deliver("".join(JSON_LINE % (n, f',"k{n}":{n}') for n in range(3_000)), "a.jsonl")
+    assert shop.load().total("rows_accepted") == 3_000
+
+
+def test_zstd_with_windows_line_ends(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, contract_document("json"))
+    text = (JSON_LINE % ("1", "") + JSON_LINE % ("2", "")).replace("\n", "\r\n")
+    shop.deliver(pa.compress(text.encode(), codec="zstd", asbytes=True), "a.jsonl.zst")
+    assert shop.load().total("rows_accepted") == 2
+
+
+MOMENT = dt.datetime.fromisoformat("2025-03-01T10:00:00")
+PARQUET = {
+    "nanoseconds with zone": ("time", pa.array([MOMENT], pa.timestamp("ns", "UTC")), "ordered_at", MOMENT),
+    "bytes without a type": ("mail", pa.array(["Mü@b".encode()]), "email", "Mü@b"),
+    "short float": ("amount", pa.array([70.1], pa.float32()), "gross_amount", Decimal("70.10")),
+    "truth for a number": ("amount", pa.array([True]), "gross_amount", None),
+    "bytes that are no text": ("order", pa.array([b"a\xff"]), "order_id", None),
+    "infinite moment": ("time", pa.array([2**63 - 1], pa.timestamp("us", "UTC")), "ordered_at", None),
+}
+
+
+@pytest.mark.parametrize("case", PARQUET)
+def test_types_of_parquet(tmp_path: Path, case: str) -> None:
+    physical, values, name, expected = PARQUET[case]
+    shop = Shop(tmp_path, contract_document("parquet"))
+    good = {"order": ["1"], "line": ["1"], "time": [MOMENT], "kind": ["sale"], "amount": [9.9]}
+    pq.write_table(pa.table({**good, physical: values}), shop.settings.incoming / "shop" / "a.parquet")
+    shop.load()
+    assert shop.reasons() == ([(1, f"type:{name}")] if expected is None else [])
+    assert shop.query(f"SELECT {name} FROM accepted") == ([] if expected is None else [(expected,)])
+
+
 def test_a_link_out_of_the_folder_is_not_followed(shop: Shop, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text(csv_file(line("secret")))
@@ -201,3 +299,41 @@ def test_local_time_becomes_utc(tmp_path: Path) -> None:
     shop.load()
     found = shop.query("SELECT order_id, CAST(ordered_at AS VARCHAR) FROM accepted ORDER BY 1")
     assert found == [("s", "2025-07-01 10:00:00"), ("w", "2025-01-01 11:00:00")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1.3.2025 10:00 +01", "2025-03-01 09:00:00"),
+        ("01.03.2025 10:00 Z", "2025-03-01 10:00:00"),
+        ("01.03.25 10:00 +01", None),
+        ("infinity", None),
+        ("epoch", None),
+    ],
+)
+def test_texts_that_do_not_look_like_the_pattern(tmp_path: Path, text: str, expected: str | None) -> None:
+    document = contract_document()
+    document["schema"][0]["properties"][2]["logicalTypeOptions"] = {"format": "dd.MM.yyyy HH:mm XXX"}
+    shop = Shop(tmp_path, document)
+    shop.deliver(csv_file(line(time=text)))
+    shop.load()
+    assert shop.query("SELECT CAST(ordered_at AS VARCHAR) FROM accepted") == ([(expected,)] if expected else [])
+
+
+@pytest.mark.parametrize("name", [b"l" * 245 + b".csv", b"a\xff.csv", "a\u2028b.csv".encode()])
+def test_odd_file_names(shop: Shop, name: bytes) -> None:
+    path = os.fsencode(shop.settings.incoming / "shop") + b"/" + name
+    Path(os.fsdecode(path)).write_text(csv_file(line()))
+    assert [record.status for record in shop.load().records] == ["loaded"]
+    assert shop.load().loaded == () and len(list((shop.settings.landing / "shop").glob("*.csv"))) == 1
+    assert len((shop.settings.landing / "shop" / "received.jsonl").read_bytes().splitlines()) == 1
+
+
+def test_too_little_memory_is_not_the_fault_of_the_file(shop: Shop) -> None:
+    shop.deliver(csv_file(*(line(str(n), mail=f"{n}@b") for n in range(200_000))))
+    enough = shop.settings
+    shop.settings = enough.model_copy(update={"memory_limit": "12MB"})
+    with pytest.raises(duckdb.OutOfMemoryException):
+        shop.load()
+    shop.settings = enough
+    assert shop.load().total("rows_accepted") == 200_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import random
 import signal
@@ -75,6 +76,28 @@ def test_a_growing_file_is_read_again_and_counted_once(shop: Shop) -> None:
     shop.deliver(csv_file(line("1"), line("2")))
     shop.load()
     assert shop.query("SELECT order_id FROM accepted ORDER BY 1") == [("1",), ("2",)]
+
+
+def test_a_file_that_was_refused_and_came_again_whole_is_no_longer_refused(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1"))[:-1])
+    assert len(shop.load().rejected) == 1
+    shop.deliver(csv_file(line("1")))
+    assert shop.load().rejected == ()
+
+
+def test_the_first_comer_stays_first_when_it_comes_again_and_all_is_gated_anew(shop: Shop) -> None:
+    first = shop.deliver(csv_file(line("1")), "a.csv")
+    shop.load()
+    shop.now -= dt.timedelta(days=1)  # the clock of the machine was set back
+    shop.deliver(csv_file(line("1", amount="5.00")), "b.csv")
+    shop.load()
+    os.utime(first)
+    shop.load()
+    document = contract_document()
+    document["schema"][0]["properties"][7]["required"] = True
+    shop.sign(document)
+    assert len(shop.load().loaded) == 2
+    assert [str(amount) for (amount,) in shop.query("SELECT gross_amount FROM accepted")] == ["9.90"]
 
 
 def test_nothing_new_means_nothing_done(shop: Shop) -> None:

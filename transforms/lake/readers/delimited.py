@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,20 +22,25 @@ import pyarrow as pa
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import RawTable
-from transforms.lake.inspection import BrokenFileError, Inspection, inspect_text, open_bytes, read_head
+from transforms.lake.inspection import BrokenFileError, Inspection, first_line, inspect_text, open_bytes
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged
-from transforms.lake.readers.drift import compare_columns, extra_json
+from transforms.lake.readers.drift import compare_columns, extra_json, refuse_reserved
 from transforms.settings import Settings
 from transforms.sql import columns as column_list
-from transforms.sql import identifier, literal, scalars
+from transforms.sql import identifier, literal, raise_if_machine, scalars
 
 # A quoted field with more line breaks than this is a stray quote that ran on.
 MAX_LINES_PER_RECORD = 50
 # More undecodable lines than this share, and the file is in another encoding, not a file with a few bad rows.
 MAX_UNDECODABLE_SHARE = 0.05
 MAX_RECORD_BYTES = 16 << 20
+# A table of more columns is no table; DuckDB's plans over it take gigabytes.
+MAX_COLUMNS = 2_000
+MAX_HEADER_BYTES = 1 << 20
 SALVAGE_CHUNK = 100_000
+# Python's parser stops at 128 KiB a field, where a long comment may well go on.
+csv.field_size_limit(MAX_RECORD_BYTES)
 
 
 def stage(
@@ -58,17 +64,24 @@ def stage(
 
 
 def _header(path: Path, inspection: Inspection, delimiter: str) -> list[str]:
-    head = read_head(path, inspection.compression)
-    line = head.removeprefix(codecs.BOM_UTF8).split(b"\n", 1)[0].rstrip(b"\r")
+    line = first_line(path, inspection.compression, MAX_HEADER_BYTES).removeprefix(codecs.BOM_UTF8)
     try:
-        header = next(csv.reader([line.decode("utf-8")], delimiter=delimiter), [])
+        names = next(csv.reader([line.decode("utf-8")], delimiter=delimiter, strict=True), [])
     except UnicodeDecodeError as error:
         raise BrokenFileError("encoding: the header is not UTF-8") from error
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise BrokenFileError(f"columns: {', '.join(map(repr, twice))} more than once in the header")
-    if not header or all(not name.strip() for name in header):
+    except csv.Error as error:
+        raise BrokenFileError(f"columns: the first line is no header: {error}") from error
+    if not names or all(not name.strip() for name in names):
         raise BrokenFileError("columns: the first line is no header")
+    if len(names) > MAX_COLUMNS:
+        raise BrokenFileError(f"columns: {len(names):,} in the header, at most {MAX_COLUMNS:,} are read")
+    # A delimiter at the end of each line makes a column without a name.
+    header = [name or f"column{position}" for position, name in enumerate(names, start=1)]
+    refuse_reserved(header)
+    counted = Counter(name.lower() for name in header)
+    twice = sorted(name for name in header if counted[name.lower()] > 1)
+    if twice:
+        raise BrokenFileError(f"columns: {', '.join(map(repr, dict.fromkeys(twice)))} more than once in the header")
     return header
 
 
@@ -101,9 +114,12 @@ def _stage_fast(
     """Let DuckDB parse the file in parallel; False where the rows do not add up to the lines."""
     if not inspection.is_utf8 or inspection.carriage_returns not in (0, inspection.lines):
         return False
+    if any(name.lower() == "rowid" for name in header):
+        return False  # the column of that name hides DuckDB's own
     try:
         _create(connection, f"SELECT * FROM {_read_csv(path, header, delimiter, inspection.compression, 1)}")
-    except duckdb.Error:
+    except duckdb.Error as error:
+        raise_if_machine(error)
         return False
     row = scalars(connection, "SELECT (SELECT count(*) FROM raw_text), (SELECT count(*) FROM reject_errors)")
     if row != (inspection.lines - 1, 0):
@@ -149,6 +165,7 @@ def _stage_salvaged(
             f" FROM {_read_csv(numbered, names, delimiter, None, 0)}",
         )
     except duckdb.Error as error:
+        raise_if_machine(error)
         raise BrokenFileError(f"parse: {error}") from error
     finally:
         numbered.unlink(missing_ok=True)
@@ -173,8 +190,7 @@ def _stage_salvaged(
 def _records(path: Path, compression: str | None, delimiter: str, width: int) -> Iterator[_Record]:
     """Records of a CSV file after its header, each with its first physical line; blank lines are no records."""
     with open_bytes(path, compression) as stream:
-        lines = io.BufferedReader(stream) if not hasattr(stream, "peek") else stream  # type: ignore[arg-type]
-        numbered = enumerate(lines, start=1)
+        numbered = enumerate(stream, start=1)
         next(numbered, None)
         waiting: list[tuple[int, bytes]] = []
         while True:
@@ -191,7 +207,9 @@ def _records(path: Path, compression: str | None, delimiter: str, width: int) ->
                 yield _Record(number, stripped.decode("utf-8", "backslashreplace"), "parse:invalid_utf8")
                 continue
             if text.count('"') % 2 == 0:
-                yield _Record(number, text)
+                # DuckDB would refuse the whole file for one.
+                stray = "\r" in text and not _fields(text, delimiter)
+                yield _Record(number, text, "parse:carriage_return" if stray else None)
                 continue
             joined = text
             closed = False
@@ -203,11 +221,20 @@ def _records(path: Path, compression: str | None, delimiter: str, width: int) ->
                     waiting.append(following)
                 joined += "\n" + waiting[ahead][1].rstrip(b"\r\n").decode("utf-8", "replace")
                 if joined.count('"') % 2 == 0:
-                    closed = len(next(csv.reader(io.StringIO(joined), delimiter=delimiter, strict=False))) == width
+                    # Strict, because two stray quotes in neighbouring rows would else make one record of the two.
+                    closed = _fields(joined, delimiter) == width
                     if closed:
                         del waiting[: ahead + 1]
                     break
             yield _Record(number, joined) if closed else _Record(number, text, "parse:unterminated_quote")
+
+
+def _fields(record: str, delimiter: str) -> int:
+    """Number of fields, 0 where the record breaks the rules of CSV."""
+    try:
+        return len(next(csv.reader(io.StringIO(record), delimiter=delimiter, strict=True), []))
+    except csv.Error:
+        return 0
 
 
 def salvage_lines(

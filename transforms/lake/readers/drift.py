@@ -29,6 +29,17 @@ def compare_columns(contract: SourceContract, found: Iterable[str]) -> tuple[tup
     return new, absent
 
 
+def refuse_reserved(found: Iterable[str]) -> None:
+    """Stop at a column that would hide one of the platform's own while the file is read.
+
+    Raises:
+        BrokenFileError: names the columns.
+    """
+    reserved = [name for name in found if name.lower().startswith("_ws_")]
+    if reserved:
+        raise BrokenFileError(f"columns: {', '.join(reserved)}: names that begin with _ws_ are the platform's own")
+
+
 def extra_json(columns: Iterable[str]) -> str:
     """SQL for the unmapped columns of a row as one JSON object, NULL where there are none."""
     from transforms.sql import identifier, literal

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import duckdb
 
 from transforms.contracts import SourceContract
@@ -12,9 +14,11 @@ from transforms.lake.readers import Staged
 from transforms.lake.readers.delimited import salvage_lines
 from transforms.lake.readers.drift import compare_columns
 from transforms.settings import Settings
-from transforms.sql import identifier, literal, scalars
+from transforms.sql import identifier, literal, raise_if_machine, scalars
 
 MAX_LINE_BYTES = 16 << 20
+# A JSON text with its quotes: what is left without them are names, numbers and brackets.
+_TEXT = r'"([^"\\]|\\.)*"'
 
 
 def stage(
@@ -38,7 +42,7 @@ def stage(
         SELECT _ws_row, line AS _ws_line{fields}
         FROM (
             SELECT _ws_row, line, json_extract_string(line, [{paths}]) AS f
-            FROM json_lines WHERE is_object
+            FROM json_lines WHERE fault IS NULL
         )
         """
     )
@@ -46,8 +50,7 @@ def stage(
     connection.execute(
         """
         INSERT INTO unparsed
-        SELECT _ws_row, CASE WHEN json_valid(line) THEN 'parse:not_an_object' ELSE 'parse:not_json' END, line
-        FROM json_lines WHERE NOT is_object
+        SELECT _ws_row, fault, line FROM json_lines WHERE fault IS NOT NULL
         """
     )
     rows, unparsed = scalars(connection, "SELECT (SELECT count(*) FROM raw_text), (SELECT count(*) FROM unparsed)")
@@ -55,7 +58,7 @@ def stage(
         raise BrokenFileError("format: no line holds a JSON object; is this another format, or one large array?")
     new, absent = _drift(connection, contract, rows)
     connection.execute("DROP TABLE json_lines")
-    extra = _extra(new)
+    extra = _extra(contract) if new else "CAST(NULL AS VARCHAR)"
     raw = RawTable("raw_file", dict.fromkeys(names, "VARCHAR"), "_ws_line", extra)
     return Staged(raw, rows + unparsed, "unparsed", new, absent)
 
@@ -80,7 +83,8 @@ def _stage_lines(
             connection.execute(f"CREATE OR REPLACE TEMP TABLE lines AS SELECT line FROM {reader}")
             row = scalars(connection, "SELECT count(*), count(line) FROM lines")
             fast = row == (inspection.lines, inspection.lines)
-        except duckdb.Error:
+        except duckdb.Error as error:
+            raise_if_machine(error)
             fast = False
     if fast:
         numbered = "SELECT rowid + 1 AS _ws_row, line FROM lines"
@@ -90,7 +94,13 @@ def _stage_lines(
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE json_lines AS
-        SELECT *, CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE false END AS is_object
+        SELECT *, CASE
+            WHEN NOT json_valid(line) THEN 'parse:not_json'
+            WHEN json_type(line) <> 'OBJECT' THEN 'parse:not_an_object'
+            WHEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) THEN 'parse:key_twice'
+            WHEN regexp_matches(line, '(?i)nan|inf')
+                 AND regexp_matches(regexp_replace(line, '{_TEXT}', '""', 'g'), '(?i)nan|inf') THEN 'parse:not_a_number'
+        END AS fault
         FROM ({numbered})
         """
     )
@@ -112,8 +122,8 @@ def _drift(
     return compare_columns(contract, found)
 
 
-def _extra(new: tuple[str, ...]) -> str:
-    if not new:
-        return "CAST(NULL AS VARCHAR)"
-    parts = ", ".join(f"{literal(name)}, json_extract(_ws_line, {literal(_json_path(name))})" for name in new)
-    return f"CAST(json_object({parts}) AS VARCHAR)"
+def _extra(contract: SourceContract) -> str:
+    """SQL for what is left of a line without the known keys: one term, however many keys the file brings."""
+    known = dict.fromkeys(name.split(".")[0] for name in (*contract.physical_columns, *contract.ignore_columns))
+    patch = literal(json.dumps(known, ensure_ascii=False))
+    return f"nullif(CAST(json_merge_patch(_ws_line, {patch}) AS VARCHAR), '{{}}')"
