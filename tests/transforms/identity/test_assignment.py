@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
+import duckdb
 import polars as pl
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from transforms.identity import resolve
 from transforms.identity.assignment import _unused_id
 from transforms.identity.keys import keyed_hash
 from transforms.settings import Settings
@@ -109,6 +112,14 @@ def test_an_alias_goes_where_its_own_identifiers_go(town: Town) -> None:
     assert outcome.aliases == {a: c}
 
 
+def test_an_alias_whose_identifiers_are_absent_follows_its_target(town: Town) -> None:
+    a_rows, b_rows, c_rows = person("A", size=2), person("B", size=3), person("C", size=9)
+    a, b, c = ids(town.resolve([*a_rows, *b_rows, *c_rows]), "A", "B", "C")
+    town.resolve([*a_rows, *b_rows, *c_rows, *bridge("A", "B")])
+    outcome = town.resolve([*b_rows, *c_rows, *bridge("B", "C")])
+    assert outcome.aliases == {a: c, b: c}
+
+
 def test_a_split_leaves_the_id_with_the_largest_part(town: Town) -> None:
     joined = [*person("A", size=3), *person("B", size=5), *bridge("A", "B", day=0)]
     (whole,) = set(town.resolve(joined).assignments.values())
@@ -142,6 +153,22 @@ def test_an_equal_split_falls_the_same_way_in_any_order(new_town: Callable[[], T
         town.resolve(joined[::order])
         outcomes.append(town.resolve(parted[::order]).assignments)
     assert outcomes[0] == outcomes[1]
+
+
+def test_customers_whose_hashes_collide_have_ids_of_their_own(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    def poor_hash(connection: duckdb.DuckDBPyConnection, secret: bytes) -> None:
+        del secret
+        connection.execute("""
+            CREATE OR REPLACE TEMP MACRO keyed_hash(text, length) AS
+            CASE WHEN starts_with(text, 'customer:') THEN lpad(CAST(length(text) % 3 AS VARCHAR), length, '0')
+                 ELSE left(md5(text), length) END
+        """)
+
+    monkeypatch.setattr(resolve, "define_keyed_hash", poor_hash)
+    rows = [row for i in range(12) for row in person(f"{'N' * i}")]
+    outcome = town.resolve(rows)
+    assert outcome.customers["customer_id"].n_unique() == outcome.report.customers == 12
+    assert town.resolve(rows).assignments == outcome.assignments
 
 
 def test_hashes_that_collide_are_told_apart() -> None:

@@ -169,6 +169,17 @@ def test_a_hub_is_contested_and_its_leaves_stay_apart() -> None:
     assert len(np.unique(guarded.cluster[1:])) == len(leaves)
 
 
+def test_what_each_side_has_of_its_own_counts_towards_the_merge() -> None:
+    """Two addresses with a telephone each, and one telephone in common: three in all, where two are allowed."""
+    matrix = np.full((4, TYPES), -1, dtype=np.int32)
+    matrix[:, EMAIL], matrix[:, PHONE] = [0, 1, 0, 1], [2, 3, 4, 4]
+    levels = np.array([EMAIL, EMAIL, PHONE, PHONE, PHONE])
+    assert groups(guarded_clusters(matrix, levels, strict(per_customer=3))) == {frozenset(range(5))}
+    guarded = guarded_clusters(matrix, levels, strict(per_customer=2))
+    assert groups(guarded) == {frozenset({0, 2}), frozenset({1, 3})}
+    assert guarded.refused_merges == 1
+
+
 def test_a_customer_may_grow_by_values_of_its_own() -> None:
     """A browser that forgets its cookie every day is one customer, not a hundred and not contested."""
     devices = np.arange(1, 301, dtype=np.int32)

@@ -128,6 +128,14 @@ def test_written_forms_of_one_number_are_one(town: Town) -> None:
     assert outcome.partition() == {frozenset({("phone", "+4915120304050"), ("loyalty_id", "L1")})}
 
 
+def test_a_source_of_no_country_is_read_by_international_numbers(town: Town) -> None:
+    abroad = seen("elsewhere", phone="+49 151 20304050", payment_token="tok_1")
+    national = seen("elsewhere", phone="0151 20304050", payment_token="tok_2")
+    outcome = town.resolve([seen("shop", phone="0151 20304050", loyalty_id="L1"), abroad, national])
+    assert outcome.customer_of(abroad) == outcome.customer("loyalty_id", "L1")
+    assert outcome.customer_of(national) != outcome.customer("loyalty_id", "L1")
+
+
 def test_two_accounts_with_one_address_are_one_customer_unless_the_policy_forbids(town: Town) -> None:
     rows = [seen(email="anna@example.com", app_user_id="u1"), seen(email="anna@example.com", app_user_id="u2")]
     assert town.resolve(rows).report.customers == 1
