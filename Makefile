@@ -61,5 +61,10 @@ screenshot: setup ## take the pictures of the documentation (needs Chromium)
 benchmark: setup ## measure the whole path at 1, 4 and 16 times the default size (about an hour)
 	$(RUN)/python -m tests.benchmarks.full_path
 
-clean: ## remove what runs left behind; the environment stays
-	rm -rf $(HOME_DIR) dbt_project/target dbt_project/logs .pytest_cache .ruff_cache
+# What cannot be built again stays: incoming and landed files, and the memory of customer ids.
+DERIVED := dagster dbt exports published reports tmp truth warehouse.duckdb warehouse.duckdb.wal
+
+clean: ## remove what runs can build again; incoming and landed files, customer ids and the environment stay
+	@home="$${WATERSHED_HOME:-data}"; for name in $(DERIVED); do rm -rf -- "$$home/$$name"; done; \
+	if [ -d "$$home/lake" ]; then find "$$home/lake" -mindepth 1 -maxdepth 1 ! -name identity -exec rm -rf -- {} +; fi
+	rm -rf dbt_project/target dbt_project/logs .pytest_cache .ruff_cache

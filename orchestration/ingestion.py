@@ -9,7 +9,7 @@ from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts, Entity, SourceContract
 from transforms.lake.freshness import is_fresh
 from transforms.lake.load import LoadReport, load_source, utc_now
-from transforms.lake.records import accepted_columns, ensure_empty_batch
+from transforms.lake.records import accepted_columns, drop_former_sources, ensure_empty_batch
 from transforms.lake.totals import lake_totals
 from transforms.settings import Settings
 
@@ -99,6 +99,7 @@ def _load_metadata(report: LoadReport) -> Mapping[str, dg.MetadataValue]:
 def _check_results(report: LoadReport, contract: SourceContract) -> Iterator[dg.AssetCheckResult]:
     warn, error = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
     rate = report.quarantine_rate
+    refused = [*((record.file, record.reason or "") for record in report.rejected), *report.unreadable.items()]
     yield dg.AssetCheckResult(passed=report.balances, check_name="rows_accounted_for", severity=error)
     yield dg.AssetCheckResult(
         passed=rate <= contract.block_rate,
@@ -113,10 +114,10 @@ def _check_results(report: LoadReport, contract: SourceContract) -> Iterator[dg.
         metadata={"quarantine_rate": rate, "limit": contract.warn_rate, "broken_rules_now": report.reasons},
     )
     yield dg.AssetCheckResult(
-        passed=not report.rejected,
+        passed=not report.rejected and not report.unreadable,
         check_name="files_whole",
         severity=error,
-        metadata={record.file: record.reason or "" for record in report.rejected[:50]},
+        metadata=dict(refused[:50]),
     )
     yield dg.AssetCheckResult(
         passed=not report.new_columns and not report.absent_columns,
@@ -140,8 +141,10 @@ def _entity_asset(settings: Settings, contracts: Contracts, entity: Entity) -> d
         description=f"{entity.description}\n\n{entity.grain}",
         metadata={"dagster/column_schema": _column_schema(entity)},
     )
-    def lake_entity(run_lock: RunLock) -> dg.MaterializeResult:
+    def lake_entity(context: dg.AssetExecutionContext, run_lock: RunLock) -> dg.MaterializeResult:
         ensure_empty_batch(settings, entity)
+        for former in drop_former_sources(settings, entity, [s.name for s in contracts.sources_of(entity.name)]):
+            context.log.warning(f"{former} has no contract for {entity.name} any more: its rows left the lake")
         totals = lake_totals(settings, entity)
         return dg.MaterializeResult(
             metadata={"dagster/row_count": totals.rows_accepted, "files": totals.files, "rows_read": totals.rows_read}

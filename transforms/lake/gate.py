@@ -23,6 +23,7 @@ from transforms.lake.records import (
     QUARANTINE_COLUMNS,
     FileRecord,
     batch_id,
+    commit_batch,
     source_folder,
     write_record,
 )
@@ -69,7 +70,7 @@ def gate_file(
         temporary.mkdir()
         result = GateResult(rejected(contract, file, batch, str(error), loaded_at))
     write_record(temporary, result.record)
-    _commit(temporary, source_folder(settings, contract) / batch)
+    commit_batch(temporary, source_folder(settings, contract) / batch)
     if result.record.status == "loaded":
         known.add(connection, source_folder(settings, contract) / batch)
     return result
@@ -172,20 +173,3 @@ def _write(
         last_occurred_at=last,
     )
     return GateResult(record, staged.new_columns, staged.absent_columns, reasons)
-
-
-def _commit(temporary: Path, target: Path) -> None:
-    for path in (*temporary.iterdir(), temporary):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        temporary.rename(target)
-    except OSError:
-        # Somebody committed the same batch in the meantime; the bytes are the same.
-        if not target.is_dir():
-            raise
-        shutil.rmtree(temporary)

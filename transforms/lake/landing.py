@@ -18,6 +18,10 @@ LOG = "received.jsonl"
 NAME_LENGTH = 50
 
 
+class UnreadableFileError(OSError):
+    """The provider's file cannot be opened; the message says why."""
+
+
 @dataclass(frozen=True)
 class LandedFile:
     """A file in the landing folder. ``received_at`` is when it first came (UTC)."""
@@ -32,12 +36,17 @@ class LandedFile:
 
 
 def land(
-    settings: Settings, source: str, files: Iterable[SourceFile], clock: Callable[[], dt.datetime]
+    settings: Settings,
+    source: str,
+    files: Iterable[SourceFile],
+    clock: Callable[[], dt.datetime],
+    unreadable: dict[str, str] | None = None,
 ) -> list[LandedFile]:
     """Copy new files into the landing folder and list every file ever received, in order of arrival.
 
     A file whose path, size and modification time are known is not read again. A kill between the copy and the log
-    entry leaves a copy that the next run finds complete and logs.
+    entry leaves a copy that the next run finds complete and logs. A file that cannot be opened is left to the next
+    run; ``unreadable`` takes its name and the reason.
     """
     folder = settings.landing / source
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +55,12 @@ def land(
     for file in files:
         if (file.name, file.size, file.modified_ns) in known:
             continue
-        digest, path = _copy(file, folder)
+        try:
+            digest, path = _copy(file, folder)
+        except UnreadableFileError as error:
+            if unreadable is not None:
+                unreadable[file.name] = str(error)
+            continue
         landed = LandedFile(source, file.name, digest, file.size, file.modified_ns, clock(), path)
         _append(folder / LOG, landed)
         received.append(landed)
@@ -83,7 +97,11 @@ def received_files(settings: Settings, source: str) -> list[LandedFile]:
 def _copy(file: SourceFile, folder: Path) -> tuple[str, Path]:
     digest = hashlib.sha256()
     temporary = folder / f".{os.getpid()}.tmp"
-    with file.path.open("rb") as source, temporary.open("wb") as target:
+    try:
+        opened = file.path.open("rb")
+    except OSError as error:
+        raise UnreadableFileError(f"unreadable: {error.strerror}; mend its permissions or deliver it again") from error
+    with opened as source, temporary.open("wb") as target:
         while chunk := source.read(CHUNK):
             digest.update(chunk)
             target.write(chunk)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from transforms.contracts import SourceContract
 from transforms.lake.gate import GateResult, gate_file
 from transforms.lake.keys import KnownKeys
 from transforms.lake.landing import LandedFile, land
-from transforms.lake.records import FileRecord, batch_id, ensure_empty_batch, read_record, source_folder, write_record
+from transforms.lake.records import (
+    FileRecord,
+    batch_id,
+    commit_batch,
+    ensure_empty_batch,
+    read_record,
+    source_folder,
+    write_record,
+)
 from transforms.settings import Settings
 from transforms.sources.files import discover, location
 from transforms.sql import scratch_connection
@@ -43,6 +51,7 @@ class LoadReport:
     absent_columns: dict[str, str]
     elapsed_seconds: float
     newest_arrival: dt.datetime | None = None
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     def total(self, column: str, fresh: bool = False) -> int:
         """Sum of a row count over all files of the source, or over those of this load."""
@@ -94,7 +103,8 @@ def load_source(
     say = progress or (lambda _: None)
     ensure_empty_batch(settings, contract.entity)
     found = discover(contract, settings)
-    received = land(settings, contract.name, found, clock)
+    unreadable: dict[str, str] = {}
+    received = land(settings, contract.name, found, clock, unreadable)
     folder = source_folder(settings, contract)
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     wanted: dict[str, LandedFile] = {}
@@ -120,6 +130,7 @@ def load_source(
         absent_columns=findings.absent_columns,
         elapsed_seconds=time.monotonic() - started,
         newest_arrival=max((file.received_at for file in received), default=None),
+        unreadable=unreadable,
     )
 
 
@@ -175,11 +186,9 @@ def _replayed(
         first_occurred_at=None,
         last_occurred_at=None,
     )
-    temporary = settings.scratch / f"batch-{batch}"
+    temporary = settings.scratch / f"batch-{os.getpid()}-{batch}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_record(temporary, record)
-    target: Path = source_folder(settings, contract) / batch
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary.rename(target)
+    commit_batch(temporary, source_folder(settings, contract) / batch)
     return record

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -91,6 +93,24 @@ def write_record(folder: Path, record: FileRecord) -> None:
     pq.write_table(pa.Table.from_pylist([asdict(record)], schema=RECORD_SCHEMA), folder / RECORD)
 
 
+def commit_batch(temporary: Path, target: Path) -> None:
+    """Make a finished batch visible by one rename."""
+    for path in (*temporary.iterdir(), temporary):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        temporary.rename(target)
+    except OSError:
+        # Somebody committed the same batch in the meantime; the bytes are the same.
+        if not target.is_dir():
+            raise
+        shutil.rmtree(temporary)
+
+
 def read_record(folder: Path) -> FileRecord:
     """Read the record of a batch folder."""
     row = pq.read_table(folder / RECORD, schema=RECORD_SCHEMA).to_pylist()[0]
@@ -102,7 +122,7 @@ def ensure_empty_batch(settings: Settings, entity: Entity) -> None:
     from transforms.sql import identifier, literal, scratch_connection
 
     folder = settings.lake / entity.name / NONE / NONE
-    temporary = settings.scratch / f"empty-{entity.name}"
+    temporary = settings.scratch / f"empty-{os.getpid()}-{entity.name}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     with scratch_connection(settings) as connection:
@@ -114,6 +134,24 @@ def ensure_empty_batch(settings: Settings, entity: Entity) -> None:
     for name in (ACCEPTED, QUARANTINE, RECORD):
         (temporary / name).replace(folder / name)
     shutil.rmtree(temporary)
+
+
+def drop_former_sources(settings: Settings, entity: Entity, sources: Iterable[str]) -> list[str]:
+    """Take out of the lake what no contract feeds into the entity any more; returns the names of those sources.
+
+    The rows of a source that was renamed would else count twice. Its bytes stay in the landing folder.
+    """
+    current = {NONE, *sources}
+    folder = settings.lake / entity.name
+    former = sorted(path for path in folder.iterdir() if path.name not in current) if folder.is_dir() else []
+    for path in former:
+        # One rename, so that a kill leaves all of them or none.
+        doomed = settings.scratch / f"former-{os.getpid()}-{path.name}"
+        shutil.rmtree(doomed, ignore_errors=True)
+        settings.scratch.mkdir(parents=True, exist_ok=True)
+        path.rename(doomed)
+        shutil.rmtree(doomed)
+    return [path.name for path in former]
 
 
 def accepted_columns(entity: Entity) -> dict[str, str]:

@@ -11,6 +11,7 @@ import yaml
 
 from tests.transforms.lake.shop import contract_document
 from transforms.contracts import ContractError, load_contracts
+from transforms.contracts.expressions import referenced_columns
 from transforms.settings import Settings
 
 Change = Callable[[dict[str, Any]], None]
@@ -70,6 +71,13 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "file": (expression("(SELECT content FROM read_text('/etc/passwd'))"), "subquery is not allowed"),
     "file in FROM": (expression("content FROM read_text('/etc/passwd')"), "more than an expression"),
     "environment": (expression("getenv('HOME')"), "getenv() is not allowed"),
+    "distance from today": (rule("age(ordered_at) > interval '1' day"), "age() is not allowed"),
+    "macro over the clock": (rule("ordered_at < ago(interval '1' day)"), "ago() is not allowed"),
+    "sleep": (expression("sleep_ms(1000)"), "sleep_ms() is not allowed"),
+    "rows out of a list": (expression("unnest([1, 2])"), "unnest() is not allowed"),
+    "function that does not exist": (expression("lowr('A')"), "lowr() is not allowed: not known"),
+    "column by position": (expression("#1"), "positional_reference is not allowed"),
+    "second name": (expression("a AS b", "a"), "AS is not allowed"),
     "column not announced": (expression("a || b", "a"), "reads 'b', which transformSourceObjects does not list"),
 }
 
@@ -85,6 +93,13 @@ def test_a_fault_names_file_line_and_remedy(tmp_path: Path, case: str) -> None:
     for problem in error.problems:
         assert str(problem).startswith(f"{tmp_path}/shop.odcs.yaml:{problem.line}: ")
         assert 1 <= problem.line <= len(text.splitlines())
+
+
+@pytest.mark.parametrize(
+    "text", ["'store' -- tills only", "list_first(string_split('store', ','))", "age(a::date, a::date)"]
+)
+def test_expressions_that_are_fine(text: str) -> None:
+    assert referenced_columns(text) in {(), (("a",),)}
 
 
 def test_the_line_is_that_of_the_fault(tmp_path: Path) -> None:

@@ -17,7 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
+from transforms.contracts import load_contracts
+from transforms.lake.load import load_source
+from transforms.lake.records import drop_former_sources
 from transforms.settings import PROJECT_DIR
+from transforms.sources.files import discover
 
 
 @pytest.fixture
@@ -220,7 +224,56 @@ def test_kills_at_random_moments_leave_the_same_lake(tmp_path: Path) -> None:
         assert killed.query(query) == undisturbed.query(query)
 
 
+@pytest.mark.slow
+def test_processes_that_load_one_source_at_once_agree(shop: Shop, tmp_path: Path) -> None:
+    for number in range(6):
+        rows = [line(str(number * 150 + n), mail='"a""b"') for n in range(200)]
+        shop.deliver(csv_file(*rows, ""), f"{number}.csv")
+    shop.deliver(csv_file(*rows, ""), "again.csv")
+    command = [sys.executable, "-c", _LOADER, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
+    processes = [subprocess.Popen(command, env=environment) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    assert shop.load().balances and len(account(shop)) == 7
+    assert shop.query("SELECT count(*), count(DISTINCT order_id) FROM accepted") == [(950, 950)]
+
+
 def test_header_only_counts_nothing(shop: Shop) -> None:
     shop.deliver(HEADER + "\n")
     shop.load()
     assert account(shop) == {"a.csv": (0, 0, 0, 0, "loaded")}
+
+
+def test_a_renamed_source_counts_once(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1")))
+    shop.load()
+    document = contract_document()
+    document["name"] = "store"
+    shop.sign(document)
+    contract = load_contracts(shop.settings.entities, shop.settings.contracts).sources["store"]
+    load_source(shop.settings, contract)
+    assert drop_former_sources(shop.settings, contract.entity, ["store"]) == ["shop"]
+    assert shop.query("SELECT _source, order_id FROM accepted") == [("store", "1")]
+    assert drop_former_sources(shop.settings, contract.entity, ["store"]) == []
+
+
+def test_a_file_that_cannot_be_opened_leaves_the_others_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = shop.deliver(csv_file(line("1")), "a.csv")
+    shop.deliver(csv_file(line("2")), "b.csv")
+    found = discover(shop.contract, shop.settings)
+    closed.unlink()  # between the look into the folder and the copy
+    monkeypatch.setattr("transforms.lake.load.discover", lambda *_: found)
+    report = shop.load()
+    assert list(report.unreadable) == ["a.csv"] and report.unreadable["a.csv"].startswith("unreadable: No such file")
+    assert [record.file for record in report.records] == ["b.csv"]
+
+
+def test_a_comment_at_the_end_of_an_expression_is_a_comment(tmp_path: Path) -> None:
+    document = contract_document()
+    document["schema"][0]["properties"][-2]["transformLogic"] = "'store' -- tills only"
+    quality = {"name": "sold", "type": "custom", "engine": "watershed", "implementation": "quantity > 0 -- not yet"}
+    document["schema"][0]["quality"] = [quality]
+    shop = Shop(tmp_path, document)
+    shop.deliver(csv_file(line("1"), line("2", qty="0")))
+    shop.load()
+    assert shop.reasons() == [(3, "rule:sold")]

@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ def _stage_salvaged(
 ) -> None:
     """Number the records ourselves, set the broken ones aside and let DuckDB parse the rest."""
     settings.scratch.mkdir(parents=True, exist_ok=True)
-    numbered = settings.scratch / f"salvage-{path.name}.csv"
+    numbered = settings.scratch / f"salvage-{os.getpid()}-{path.name}.csv"
     broken: list[_Record] = []
     good = undecodable = 0
     try:
