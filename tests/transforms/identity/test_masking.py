@@ -32,6 +32,8 @@ def mask(kind: str, value: str) -> str:
         ("app_user_id", "u1", "***"),
         ("payment_token", "tok_4242", "***42"),
         ("email", "no address", "***ess"),
+        ("loyalty_id", "bookshop:2174", "***"),
+        ("loyalty_id", "bookshop:217-4711", "***11"),
     ],
 )
 def test_masks_keep_just_enough_to_be_recognised(kind: str, value: str, masked: str) -> None:
