@@ -1,0 +1,173 @@
+"""Source contracts: what a provider sends, mapped to an entity."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from transforms.contracts.document import ContractError, Document, NodePath, Problem
+from transforms.contracts.expressions import ExpressionError, referenced_columns
+from transforms.contracts.model import Entity, Mapping, Server, SourceContract
+from transforms.contracts.parts import closest, custom_property, only_schema, row_rules
+from transforms.contracts.time_formats import to_strptime
+
+FORMATS = ("csv", "json", "parquet")
+_UNITS = {"d": "days", "day": "days", "days": "days", "h": "hours", "hour": "hours", "hours": "hours"}
+
+
+def build_source(document: Document, entities: dict[str, Entity]) -> SourceContract:
+    """Build a source contract over the entities; ContractError with all faults of the file."""
+    schema = only_schema(document)
+    problems: list[Problem] = []
+    name = str(document.data.get("name") or "")
+    if not name.isidentifier() or name != name.lower():
+        remedy = "Use lower case letters, digits and underscores."
+        problems.append(document.problem(("name",), f"'{name}' cannot name a source.", remedy))
+    entity_name = str(custom_property(schema, "entity", schema.get("name")))
+    if entity_name not in entities:
+        message = f"there is no entity '{entity_name}'."
+        raise ContractError([*problems, document.problem(("schema", 0), message, closest(entity_name, entities))])
+    entity = entities[entity_name]
+    mappings = []
+    for index, node in enumerate(schema.get("properties") or []):
+        mapping = _mapping(document, ("schema", 0, "properties", index), node, entity, problems)
+        if mapping:
+            mappings.append(mapping)
+    problems += _mapping_gaps(document, entity, mappings)
+    server = _server(document, problems)
+    rules = row_rules(document, schema, [column.name for column in entity.columns], True, problems)
+    freshness = _freshness(document, problems)
+    rates = {}
+    for rate, default in (("quarantineWarnRate", 0.01), ("quarantineBlockRate", 0.2)):
+        rates[rate] = custom_property(schema, rate, default)
+        if not isinstance(rates[rate], int | float) or not 0 <= rates[rate] <= 1:
+            problems.append(document.problem(("schema", 0, "customProperties"), f"{rate} is a share from 0 to 1."))
+    if problems or server is None:
+        raise ContractError(problems)
+    return SourceContract(
+        name=name,
+        version=str(document.data.get("version", "")),
+        description=(document.data.get("description") or {}).get("purpose", ""),
+        entity=entity,
+        server=server,
+        mappings=tuple(mappings),
+        rules=rules,
+        file=document.file,
+        owners=_owners(document.data.get("team")),
+        phone_region=custom_property(schema, "phoneRegion"),
+        ignore_columns=tuple(str(column) for column in custom_property(schema, "ignoreColumns", [])),
+        warn_rate=float(rates["quarantineWarnRate"]),
+        block_rate=float(rates["quarantineBlockRate"]),
+        freshness=freshness,
+    )
+
+
+def _mapping(
+    document: Document, at: NodePath, node: dict[str, Any], entity: Entity, problems: list[Problem]
+) -> Mapping | None:
+    name = str(node.get("name", ""))
+    known = [column.name for column in entity.columns]
+    if name not in known:
+        message = f"'{name}' is no column of the entity '{entity.name}'."
+        problems.append(document.problem(at, message, closest(name, known)))
+        return None
+    physical, expression = node.get("physicalName"), node.get("transformLogic")
+    reads = tuple(node.get("transformSourceObjects") or ())
+    if expression is not None:
+        try:
+            used = {parts[0] for parts in referenced_columns(expression)}
+        except ExpressionError as error:
+            remedy = "Write one SQL expression over the columns in transformSourceObjects."
+            problems.append(document.problem((*at, "transformLogic"), f"'{name}': {error}.", remedy))
+            return None
+        reads = reads or ((physical,) if physical else ())
+        for column in sorted(used - set(reads)):
+            message = f"the expression for '{name}' reads '{column}', which transformSourceObjects does not list."
+            problems.append(document.problem((*at, "transformLogic"), message, "Add it there, or mend the spelling."))
+    elif physical is None:
+        message = f"'{name}' has neither physicalName nor transformLogic."
+        problems.append(document.problem(at, message, "Say which column of the provider it comes from."))
+        return None
+    else:
+        reads = (physical,)
+    column = entity.column(name)
+    options = node.get("logicalTypeOptions") or {}
+    time_format = None
+    if options.get("format") and column.logical_type in {"timestamp", "date"}:
+        try:
+            time_format = to_strptime(options["format"])
+        except ValueError as error:
+            remedy = "Use letters of yyyy MM dd HH mm ss SSS a XXX."
+            problems.append(document.problem((*at, "logicalTypeOptions", "format"), f"'{name}': {error}.", remedy))
+    zone = options.get("defaultTimezone", "UTC")
+    try:
+        ZoneInfo(zone)
+    except Exception:
+        remedy = "Use a name such as Europe/Berlin."
+        message = f"'{zone}' is no time zone of the IANA database."
+        problems.append(document.problem((*at, "logicalTypeOptions", "defaultTimezone"), message, remedy))
+    return Mapping(
+        column=column,
+        expression=expression,
+        source_columns=reads,
+        required=column.required or bool(node.get("required")),
+        time_format=time_format,
+        time_zone=zone,
+        decimal_separator=str(custom_property(node, "decimalSeparator", ".")),
+    )
+
+
+def _mapping_gaps(document: Document, entity: Entity, mappings: list[Mapping]) -> list[Problem]:
+    mapped = [mapping.column.name for mapping in mappings]
+    at: NodePath = ("schema", 0, "properties")
+    problems = [
+        document.problem(at, f"'{name}' is mapped twice.", "Keep one of them.")
+        for name in sorted({name for name in mapped if mapped.count(name) > 1})
+    ]
+    for column in entity.columns:
+        if column.name not in mapped and (column.required or column.key_position is not None):
+            message = f"'{column.name}' is required by the entity '{entity.name}' and not mapped."
+            problems.append(document.problem(at, message, "Map it to a column or give a transformLogic."))
+    return problems
+
+
+def _server(document: Document, problems: list[Problem]) -> Server | None:
+    servers = document.data.get("servers") or []
+    if len(servers) != 1:
+        remedy = "Name exactly one under 'servers:'."
+        problems.append(document.problem(("servers",), f"{len(servers)} servers.", remedy))
+        return None
+    node = servers[0]
+    if node.get("type") != "local":
+        message = f"servers of type '{node.get('type')}' are not supported yet."
+        problems.append(document.problem(("servers", 0), message, "Use 'local' with a path."))
+    if node.get("format") not in FORMATS:
+        message = f"the format '{node.get('format')}' is not supported."
+        problems.append(document.problem(("servers", 0, "format"), message, f"Use one of {', '.join(FORMATS)}."))
+    encoding = str(node.get("encoding") or "UTF-8")
+    if encoding.upper().replace("-", "") != "UTF8":
+        message = f"the encoding '{encoding}' is not supported."
+        problems.append(document.problem(("servers", 0, "encoding"), message, "Files are read as UTF-8."))
+    delimiter = str(custom_property(node, "delimiter", ","))
+    if len(delimiter) != 1:
+        problems.append(document.problem(("servers", 0), f"the delimiter '{delimiter}' is not one character."))
+    return Server(str(node.get("type")), str(node.get("path") or ""), str(node.get("format")), delimiter)
+
+
+def _freshness(document: Document, problems: list[Problem]) -> dt.timedelta | None:
+    for index, item in enumerate(document.data.get("slaProperties") or []):
+        if item.get("property") != "freshness":
+            continue
+        unit = _UNITS.get(str(item.get("unit", "d")))
+        if unit is None or not isinstance(item.get("value"), int | float):
+            remedy = "Give a number with unit d or h."
+            problems.append(document.problem(("slaProperties", index), "freshness cannot be read.", remedy))
+            return None
+        return dt.timedelta(**{unit: item["value"]})
+    return None
+
+
+def _owners(team: Any) -> tuple[str, ...]:
+    members = team.get("members") if isinstance(team, dict) else team
+    return tuple(member["username"] for member in members or [] if member.get("username"))
