@@ -168,16 +168,15 @@ def _unused_id(secret: bytes, founder: str, used: set[str]) -> str:
 def _point_aliases(connection: duckdb.DuckDBPyConnection, as_of: date, run_id: str) -> int:
     """Make ``aliases``: every id that is no customer now, but whose identifiers belong to one, points at it directly.
 
-    An alias follows the identifiers that it stood for. One whose identifiers are absent follows its last target,
-    through one step, since targets are always customers or absent themselves.
+    An alias follows the identifiers that first had its id, else those that had it last. One whose identifiers are
+    absent follows its last target, through one step, since targets are always customers or absent themselves.
     """
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE heirs AS
         WITH seen AS (
             SELECT last_id AS old_id, cluster, sum(identifiers) AS shared, 1 AS rank FROM votes GROUP BY ALL
             UNION ALL
-            SELECT origin_id, cluster, sum(identifiers), 0 FROM votes
-            WHERE origin_id IN (SELECT old_customer_id FROM last_aliases) GROUP BY ALL
+            SELECT origin_id, cluster, sum(identifiers), 0 FROM votes GROUP BY ALL
         )
         SELECT old_id, arg_min(c.customer_id, row(rank, -shared, coalesce(i.generation, 2147483647), c.customer_id))
                AS heir

@@ -24,7 +24,8 @@ def masked_expression(kind: str, value: str) -> str:
         WHEN {kind} = 'email' AND regexp_full_match({value}, '[^@]+@[^@]+\\.[a-z0-9-]+') THEN {email}
         WHEN length({number}) < 6 THEN '***'
         WHEN {kind} = 'phone' THEN '***' || right({number}, CASE WHEN length({number}) < 11 THEN 2 ELSE 3 END)
-        ELSE '***' || right({number}, CASE WHEN length({number}) < 9 THEN 2 WHEN length({number}) < 12 THEN 3 ELSE 4 END)
+        WHEN length({number}) < 9 THEN '***' || right({number}, 2)
+        ELSE '***' || right({number}, CASE WHEN length({number}) < 12 THEN 3 ELSE 4 END)
     END"""
 
 

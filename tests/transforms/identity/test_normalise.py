@@ -88,6 +88,9 @@ def test_blank_is_no_value(blank: str) -> None:
         ("loyalty_id", "999999999"),
         ("loyalty_id", "(none)"),
         ("loyalty_id", "---"),
+        ("loyalty_id", "bookshop:"),
+        ("loyalty_id", "bookshop:0000"),
+        ("app_user_id", "bookshop:NULL"),
         ("app_user_id", "undefined"),
         ("app_user_id", "-1"),
         ("app_user_id", "00000000-0000-0000-0000-000000000000"),
@@ -116,6 +119,8 @@ def test_placeholders_are_blocked(kind: str, raw: str) -> None:
         ("app_user_id", "7"),
         ("app_user_id", "111"),  # an account number in sequence
         ("loyalty_id", "11"),
+        ("loyalty_id", "bookshop:4711"),
+        ("device_id", "a4:5e:60:c1:22:00"),
         ("phone", "0151 20304050"),
         ("phone", "0171 7777778"),
         ("device_id", "0000d9a5"),
