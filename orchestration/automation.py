@@ -49,6 +49,6 @@ def new_files_sensor(settings: Settings, contracts: Contracts, job: AssetJob) ->
         digest = listing_digest(contracts.sources.values(), settings)
         if digest == context.cursor:
             return dg.SkipReason("no file has come or grown")
-        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=digest)], cursor=digest)
+        return dg.SensorResult(run_requests=[dg.RunRequest()], cursor=digest)
 
     return new_files

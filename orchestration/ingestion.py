@@ -98,7 +98,7 @@ def _load_metadata(report: LoadReport) -> Mapping[str, dg.MetadataValue]:
 
 def _check_results(report: LoadReport, contract: SourceContract) -> Iterator[dg.AssetCheckResult]:
     warn, error = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
-    rate = report.quarantine_rate
+    rate = report.worst_quarantine_rate
     refused = [*((record.file, record.reason or "") for record in report.rejected), *report.unreadable.items()]
     yield dg.AssetCheckResult(passed=report.balances, check_name="rows_accounted_for", severity=error)
     yield dg.AssetCheckResult(

@@ -66,8 +66,16 @@ class LoadReport:
     @property
     def quarantine_rate(self) -> float:
         """Share of the rows that are in quarantine, over all files of the source."""
-        read = self.total("rows_read")
-        return self.total("rows_quarantined") / read if read else 0.0
+        return self._quarantine_rate(fresh=False)
+
+    @property
+    def worst_quarantine_rate(self) -> float:
+        """The higher of the rates over all files and over those of this load: a long history hides no bad day."""
+        return max(self._quarantine_rate(fresh=False), self._quarantine_rate(fresh=True))
+
+    def _quarantine_rate(self, fresh: bool) -> float:
+        read = self.total("rows_read", fresh)
+        return self.total("rows_quarantined", fresh) / read if read else 0.0
 
     @property
     def balances(self) -> bool:

@@ -337,3 +337,24 @@ def test_too_little_memory_is_not_the_fault_of_the_file(shop: Shop) -> None:
         shop.load()
     shop.settings = enough
     assert shop.load().total("rows_accepted") == 200_000
+
+
+def test_ids_that_a_writer_turned_into_fractions_are_whole_again(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, contract_document("parquet"))
+    columns = "1.5 AS line, '2025-03-01T10:00:00Z' AS time, 'sale' AS kind, 1 AS qty, 9.9 AS amount, NULL AS discount"
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT CAST(4711 AS DOUBLE) AS \"order\", {columns}, 'a@b.example' AS mail)"
+            f" TO '{shop.settings.incoming}/shop/a.parquet' (FORMAT parquet)"
+        )
+    shop.load()
+    assert shop.query("SELECT order_id, line_id FROM accepted") == [("4711", "1.5")]
+
+
+def test_one_bad_day_is_not_hidden_by_a_long_history(shop: Shop) -> None:
+    shop.deliver(csv_file(*(line(str(n)) for n in range(990))), "history.csv")
+    shop.load()
+    shop.deliver(csv_file(*(line(f"b{n}", kind="gift") for n in range(9)), line("good")), "today.csv")
+    report = shop.load()
+    assert report.quarantine_rate == pytest.approx(0.009)
+    assert report.worst_quarantine_rate == pytest.approx(0.9)
