@@ -136,8 +136,8 @@ def _fold_values(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _select_plain(policy: Policy, kind: str, value: str) -> str:
-    # "bookshop:0": a contract's prefix tells sources apart, it does not make a number of a placeholder. Hardware addresses
-    # hold more colons.
+    # "bookshop:0": a contract's prefix tells sources apart, it does not make a number of a placeholder. (Hardware
+    # addresses hold more colons.)
     unprefixed = r"regexp_replace(lower(text), '^[^:]+:([^:]*)$', '\1')"
     forms = ["lower(text)", "lower(value)"] + ([] if kind == "email" else [unprefixed])
     blocked = _blocked_reason(policy, kind, forms)
@@ -168,7 +168,7 @@ def _is_card_number(column: str) -> str:
 
 
 def _select_phones(policy: Policy) -> str:
-    digits = "regexp_replace(f.text, '[^0-9]', '', 'g')"
+    digits = "nullif(regexp_replace(f.text, '[^0-9]', '', 'g'), '')"
     blocked = _blocked_reason(policy, "phone", ["lower(f.text)", digits, "p.value"])
     return f"""
         SELECT type, region, raw, coalesce(value, text) AS value,
