@@ -9,6 +9,7 @@ from orchestration.run_lock import RunLock
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.identity import resolve_identities
+from transforms.identity.store import SCHEMAS
 from transforms.lake.as_of import as_of_date
 from transforms.settings import Settings
 
@@ -18,6 +19,10 @@ TABLES = {
     "identifiers": "One row per identifier: its customer, or why it has none (blocked, contested, weak).",
     "aliases": "One row per customer id that was merged into another.",
 }
+
+
+def _column_schema(table: str) -> dg.TableSchema:
+    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in SCHEMAS[table].items()])
 
 
 def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefinition:
@@ -33,6 +38,7 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
                 kinds={"python", "parquet"},
                 owners=[OWNER],
                 description=text,
+                metadata={"dagster/column_schema": _column_schema(table)},
             )
             for table, text in TABLES.items()
         ],
