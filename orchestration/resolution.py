@@ -1,6 +1,5 @@
 """Identity as assets: between the models that observe identifiers and those that use customers."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import dagster as dg
@@ -48,7 +47,7 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
         if day is None:
             raise dg.Failure("the lake is empty: no source has delivered a row that keeps its contract")
         report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
-        figures = dataclasses.asdict(report)
+        figures = report.metadata()
         for table in TABLES:
             yield dg.MaterializeResult(asset_key=["identity", table], metadata=figures)
 
