@@ -25,7 +25,7 @@ def squeezed(sql: str) -> str:
 
 def test_every_make_target_in_the_readme_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(), flags=re.M))
-    named = set(re.findall(r"\bmake ([a-z-]+)", README))
+    named = set(re.findall(r"(?:\$ |`)make ([a-z-]+)", README))
     assert named and named <= targets
 
 
