@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -41,6 +41,7 @@ def page(chromium: Browser) -> Iterator[Page]:
     context.add_init_script("localStorage.setItem('communityNux', '\"1\"')")
     page = context.new_page()
     page.set_default_timeout(60_000)
+    expect.set_options(timeout=60_000)  # Dagster asks for the state of the assets one batch after the other
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

@@ -73,4 +73,5 @@ def test_every_mart_stands_in_the_graph_with_its_checks(dagster: WebServer, page
     customers = graph.locator("foreignObject").filter(has_text="customer_360").first
     expect(customers).to_contain_text("Asset checks")
     expect(customers).to_contain_text("Passed")
+    expect(graph.get_by_text("Loading...")).to_have_count(0)
     page.screenshot(path=screenshots / "asset-graph-marts.png")

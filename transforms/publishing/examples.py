@@ -4,9 +4,9 @@ from __future__ import annotations
 
 QUERIES = (
     (
-        "Champions who have not bought for two weeks, best first",
+        "Champions who have not bought for more than a week, best first",
         "SELECT customer_id, recency_days, purchase_days, net_revenue_amount FROM marts.customer_rfm"
-        " WHERE segment = 'Champions' AND recency_days > 14 ORDER BY net_revenue_amount DESC LIMIT 10",
+        " WHERE segment = 'Champions' AND recency_days > 7 ORDER BY net_revenue_amount DESC LIMIT 10",
     ),
     (
         "Who is slipping away, and what they are worth",
