@@ -44,6 +44,8 @@ def _run(settings: Settings) -> None:
         raise _stop(str(error), BAD_CONTRACT) from error
     except LockedError as error:
         raise _stop(str(error), LOCKED) from error
+    for finding in outcome.findings:
+        typer.echo(finding, err=True)
     if not outcome.success:
         steps = ", ".join(outcome.failed_steps) or "a check that blocks"
         where = settings.published

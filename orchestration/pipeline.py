@@ -18,12 +18,13 @@ from transforms.settings import Settings
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended; ``failed_checks`` are those that did not block it."""
+    """How a run ended; ``failed_checks`` name asset and check, ``findings`` say what each of them found."""
 
     run_id: str
     success: bool
     failed_steps: tuple[str, ...]
     failed_checks: tuple[str, ...]
+    findings: tuple[str, ...]
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -54,12 +55,14 @@ def run_daily(settings: Settings) -> RunOutcome:
         )
     _raise_if_locked(result.all_events)
     failed = tuple(event.step_key or "" for event in result.all_events if event.is_step_failure)
-    checks = tuple(
-        f"{check.asset_key.to_user_string()}: {check.check_name}"
-        for check in result.get_asset_check_evaluations()
-        if not check.passed
-    )
-    return RunOutcome(result.run_id, result.success, failed, checks)
+    checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
+    names = tuple(f"{check.asset_key.to_user_string()}: {check.check_name}" for check in checks)
+    return RunOutcome(result.run_id, result.success, failed, names, tuple(_finding(check) for check in checks))
+
+
+def _finding(check: dg.AssetCheckEvaluation) -> str:
+    found = check.description or "; ".join(f"{name}: {value.value}" for name, value in check.metadata.items())
+    return f"{check.severity.value} {check.asset_key.to_user_string()} {check.check_name}: {found}"
 
 
 def _raise_if_locked(events: Sequence[dg.DagsterEvent]) -> None:

@@ -22,29 +22,20 @@ class _Lines(logging.Handler):
         event = meta.get("dagster_event")
         text = str(meta.get("orig_message") or record.getMessage())
         if event is not None:
-            if event.event_type_value not in {"STEP_FAILURE", "ASSET_CHECK_EVALUATION"}:
+            if event.event_type_value != "STEP_FAILURE":
                 return
-            text = _event_text(event)
-            if text is None:
-                return
+            text = _failure(event)
         if text.startswith(_NOISE):
             return
         sys.stderr.write(f"{time.monotonic() - self._started:7.1f} s  {text}\n")
         sys.stderr.flush()
 
 
-def _event_text(event: dg.DagsterEvent) -> str | None:
-    if event.event_type_value == "STEP_FAILURE":
-        error = event.step_failure_data.error
-        while error and error.cause:
-            error = error.cause
-        return f"FAILED {event.step_key}: {error.message.strip() if error else event.message}"
-    check = event.asset_check_evaluation_data
-    if check.passed:
-        return None
-    return (
-        f"{check.severity.value} {check.asset_key.to_user_string()} {check.check_name}: {check.description or 'failed'}"
-    )
+def _failure(event: dg.DagsterEvent) -> str:
+    error = event.step_failure_data.error
+    while error and error.cause:
+        error = error.cause
+    return f"FAILED {event.step_key}: {error.message.strip() if error else event.message}"
 
 
 def _terminal(_: dg.InitLoggerContext) -> logging.Logger:

@@ -44,6 +44,10 @@ def test_the_run_ends_well_in_spite_of_broken_files(installation: Installation) 
     refused = {name.split(":")[0] for name in outcome.failed_checks if name.endswith("files_whole")}
     assert refused == {f"sources/{source}" for source in installation.company.records}
     assert "sources/silent_till: fresh" in outcome.failed_checks
+    found = next(
+        finding for finding in outcome.findings if finding.startswith("ERROR sources/store_visits files_whole")
+    )
+    assert "half_written" in found and "the last line has no end" in found
 
 
 def test_each_broken_file_has_its_reason_in_the_published_audit(installation: Installation) -> None:
