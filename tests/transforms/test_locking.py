@@ -47,10 +47,15 @@ def test_a_killed_holder_frees_it_at_once(tmp_path: Path, holder: multiprocessin
         pass
 
 
-def test_the_second_waits_until_it_is_free(tmp_path: Path) -> None:
+def test_the_second_waits_until_it_is_free(tmp_path: Path, holder: multiprocessing.Process) -> None:
     path = tmp_path / "run.lock"
-    with exclusive(path, "first", 0):
-        pass
-    with exclusive(path, "second", 0):
+    told: list[str] = []
+
+    def end_the_first(text: str) -> None:
+        told.append(text)
+        holder.terminate()
+
+    with exclusive(path, "second", 30, end_the_first):
         assert "second" in path.read_text()
+    assert len(told) == 1 and "the other run" in told[0]
     assert path.read_text() == ""
