@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     lives in ``./data``.
     """
 
-    model_config = SettingsConfigDict(env_prefix="WATERSHED_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="WATERSHED_", frozen=True, extra="ignore", env_nested_delimiter="__")
 
     home: AbsolutePath = Field(default=Path("data"), description="Folder of landing, lake, warehouse, published file.")
     contracts: AbsolutePath = Field(
@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     identifier_key: SecretStr | None = Field(
         default=None, description="Secret of the keyed hashes of identifiers; default a random one kept in <home>."
     )
+    secrets: dict[str, SecretStr] = Field(
+        default={}, description="Passwords and tokens by the names that contracts use: WATERSHED_SECRETS__<NAME>."
+    )
     memory_limit: str = Field(default="4GB", description="Memory that DuckDB may use before it spills to disk.")
     threads: int = Field(default=2, ge=1, description="Threads that DuckDB may use.")
     lock_timeout_seconds: float = Field(
@@ -63,6 +66,16 @@ class Settings(BaseSettings):
     )
     demo_people: int = Field(default=50_000, ge=100, description="Size of the sample company, in people.")
     demo_seed: int = Field(default=7, description="Seed of the sample company.")
+
+    def secret(self, name: str) -> str:
+        """A password or token by the name that a contract uses.
+
+        Raises:
+            KeyError: it is not set; the message names the variable.
+        """
+        if name.lower() not in self.secrets:
+            raise KeyError(f"the secret '{name}' is not set: set WATERSHED_SECRETS__{name.upper()}")
+        return self.secrets[name.lower()].get_secret_value()
 
     @property
     def incoming(self) -> Path:

@@ -1,14 +1,16 @@
 """Data contracts (ODCS 3): read, lint and compile."""
 
 from transforms.contracts.document import ContractError, Problem
-from transforms.contracts.model import Column, Entity, Mapping, Rule, Server, SourceContract
+from transforms.contracts.model import Column, Entity, Mapping, Rule, SourceContract
 from transforms.contracts.registry import Contracts, load_contracts
+from transforms.contracts.servers import FileServer, Server
 
 __all__ = [
     "Column",
     "ContractError",
     "Contracts",
     "Entity",
+    "FileServer",
     "Mapping",
     "Problem",
     "Rule",

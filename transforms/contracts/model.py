@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 # Raise it when the gate reads the same contract in another way: every landed file is then gated anew.
-GATE_VERSION = 2
+GATE_VERSION = 3
+# What a second row of a key means: a fault (append), a newer version (upsert), or each file is the whole (snapshot).
+LOAD_MODES = ("append", "upsert", "snapshot")
+# What orders versions where no column does: the file's arrival.
+RECEIVED_AT = "_received_at"
 
 
 @dataclass(frozen=True)
@@ -92,12 +96,16 @@ class Mapping:
 
 @dataclass(frozen=True)
 class Server:
-    """Where the files of a source lie and how they are written."""
+    """A place that a source is pulled from. ``format`` is what the pulled bytes are: csv, json, parquet or excel."""
 
     type: str
-    path: str
     format: str
-    delimiter: str = ","
+    delimiter: str = field(default=",", kw_only=True)
+
+    @property
+    def reading(self) -> tuple[str, ...]:
+        """Everything that decides how landed bytes become rows; a change gates them anew."""
+        return (self.format, self.delimiter)
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,9 @@ class SourceContract:
     warn_rate: float = 0.01
     block_rate: float = 0.2
     freshness: dt.timedelta | None = None
+    load_mode: str = "append"
+    latest_by: str = RECEIVED_AT
+    max_deleted_share: float = 0.2
 
     @cached_property
     def physical_columns(self) -> tuple[str, ...]:
@@ -153,5 +164,5 @@ class SourceContract:
             (m.column.name, m.expression, m.source_columns, m.required, m.time_format, m.time_zone, m.decimal_separator)
             for m in self.mappings
         ]
-        text = repr((GATE_VERSION, self.server.format, self.server.delimiter, entity, rules, mappings))
+        text = repr((GATE_VERSION, self.server.reading, entity, rules, mappings, self.load_mode, self.latest_by))
         return hashlib.sha256(text.encode()).hexdigest()[:12]

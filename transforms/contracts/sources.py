@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 from transforms.contracts.document import ContractError, Document, NodePath, Problem
 from transforms.contracts.expressions import ExpressionError, referenced_columns
-from transforms.contracts.model import Entity, Mapping, Server, SourceContract
+from transforms.contracts.model import LOAD_MODES, RECEIVED_AT, Entity, Mapping, SourceContract
 from transforms.contracts.parts import closest, custom_property, only_schema, row_rules
+from transforms.contracts.servers import build_server
 from transforms.contracts.time_formats import to_strptime
 
-FORMATS = ("csv", "json", "parquet")
 _UNITS = {"d": "days", "day": "days", "days": "days", "h": "hours", "hour": "hours", "hours": "hours"}
 
 
@@ -35,7 +35,8 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
         if mapping:
             mappings.append(mapping)
     problems += _mapping_gaps(document, entity, mappings)
-    server = _server(document, problems)
+    server = build_server(document, schema, problems)
+    load_mode, latest_by = _load_mode(document, schema, entity, problems)
     rules = row_rules(document, schema, [column.name for column in entity.columns], True, problems)
     freshness = _freshness(document, problems)
     rates = {}
@@ -43,6 +44,9 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
         rates[rate] = custom_property(schema, rate, default)
         if not isinstance(rates[rate], int | float) or not 0 <= rates[rate] <= 1:
             problems.append(document.problem(("schema", 0, "customProperties"), f"{rate} is a share from 0 to 1."))
+    max_deleted = custom_property(schema, "maxDeletedShare", 0.2)
+    if not isinstance(max_deleted, int | float) or not 0 <= max_deleted <= 1:
+        problems.append(document.problem(("schema", 0, "customProperties"), "maxDeletedShare is a share from 0 to 1."))
     if problems or server is None:
         raise ContractError(problems)
     return SourceContract(
@@ -60,7 +64,27 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
         warn_rate=float(rates["quarantineWarnRate"]),
         block_rate=float(rates["quarantineBlockRate"]),
         freshness=freshness,
+        load_mode=load_mode,
+        latest_by=latest_by,
+        max_deleted_share=max_deleted,
     )
+
+
+def _load_mode(document: Document, schema: dict[str, Any], entity: Entity, problems: list[Problem]) -> tuple[str, str]:
+    """What a second row of a key means, and the column that says which version is the latest."""
+    at: NodePath = ("schema", 0, "customProperties")
+    mode = str(custom_property(schema, "loadMode", "append"))
+    if mode not in LOAD_MODES:
+        problems.append(document.problem(at, f"loadMode is '{mode}'.", f"Use one of {', '.join(LOAD_MODES)}."))
+    latest_by = str(custom_property(schema, "latestBy", RECEIVED_AT))
+    known = [RECEIVED_AT, *(column.name for column in entity.columns)]
+    if latest_by not in known:
+        message = f"latestBy is '{latest_by}', which the entity does not have."
+        problems.append(document.problem(at, message, closest(latest_by, known)))
+    elif latest_by != RECEIVED_AT and mode != "upsert":
+        message = "latestBy orders versions, and only loadMode 'upsert' has any."
+        problems.append(document.problem(at, message, "Add 'loadMode: upsert', or leave latestBy out."))
+    return mode, latest_by
 
 
 def _mapping(
@@ -130,29 +154,6 @@ def _mapping_gaps(document: Document, entity: Entity, mappings: list[Mapping]) -
             message = f"'{column.name}' is required by the entity '{entity.name}' and not mapped."
             problems.append(document.problem(at, message, "Map it to a column or give a transformLogic."))
     return problems
-
-
-def _server(document: Document, problems: list[Problem]) -> Server | None:
-    servers = document.data.get("servers") or []
-    if len(servers) != 1:
-        remedy = "Name exactly one under 'servers:'."
-        problems.append(document.problem(("servers",), f"{len(servers)} servers.", remedy))
-        return None
-    node = servers[0]
-    if node.get("type") != "local":
-        message = f"servers of type '{node.get('type')}' are not supported yet."
-        problems.append(document.problem(("servers", 0), message, "Use 'local' with a path."))
-    if node.get("format") not in FORMATS:
-        message = f"the format '{node.get('format')}' is not supported."
-        problems.append(document.problem(("servers", 0, "format"), message, f"Use one of {', '.join(FORMATS)}."))
-    encoding = str(node.get("encoding") or "UTF-8")
-    if encoding.upper().replace("-", "") != "UTF8":
-        message = f"the encoding '{encoding}' is not supported."
-        problems.append(document.problem(("servers", 0, "encoding"), message, "Files are read as UTF-8."))
-    delimiter = str(custom_property(node, "delimiter", ","))
-    if len(delimiter) != 1:
-        problems.append(document.problem(("servers", 0), f"the delimiter '{delimiter}' is not one character."))
-    return Server(str(node.get("type")), str(node.get("path") or ""), str(node.get("format")), delimiter)
 
 
 def _freshness(document: Document, problems: list[Problem]) -> dt.timedelta | None:

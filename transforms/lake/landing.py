@@ -4,67 +4,76 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any, BinaryIO
 
-from transforms.lake.inspection import CHUNK
 from transforms.settings import Settings
-from transforms.sources.files import SourceFile
+from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableError
 
 LOG = "received.jsonl"
 NAME_LENGTH = 50
 
 
-class UnreadableFileError(OSError):
-    """The provider's file cannot be opened; the message says why."""
-
-
 @dataclass(frozen=True)
 class LandedFile:
-    """A file in the landing folder. ``received_at`` is when it first came (UTC)."""
+    """A file in the landing folder.
+
+    ``received_at`` is when it first came (UTC), ``version`` what the provider's copy looked like then, ``state`` from
+    where the next pull goes on.
+    """
 
     source: str
     name: str
     sha256: str
-    size: int
-    modified_ns: int
+    version: str
     received_at: dt.datetime
     path: Path
+    state: State | None = None
 
 
 def land(
     settings: Settings,
     source: str,
-    files: Iterable[SourceFile],
+    deliveries: Iterable[Delivery],
     clock: Callable[[], dt.datetime],
     unreadable: dict[str, str] | None = None,
 ) -> list[LandedFile]:
-    """Copy new files into the landing folder and list every file ever received, in order of arrival.
+    """Fetch what is new into the landing folder and list every file ever received, in order of arrival.
 
-    A file whose path, size and modification time are known is not read again. A kill between the copy and the log
-    entry leaves a copy that the next run finds complete and logs. A file that cannot be opened is left to the next
-    run; ``unreadable`` takes its name and the reason.
+    A delivery whose name and version are known is not fetched again. A kill between the copy and the log entry leaves
+    a copy that the next run finds complete and logs; the state of a pull is in the same log entry as its bytes, so
+    that neither is ever without the other. What cannot be fetched is left to the next run; ``unreadable`` takes its
+    name and the reason.
     """
     folder = settings.landing / source
     folder.mkdir(parents=True, exist_ok=True)
     received = received_files(settings, source)
-    known = {(file.name, file.size, file.modified_ns) for file in received}
-    for file in files:
-        if (file.name, file.size, file.modified_ns) in known:
+    known = {(file.name, file.version) for file in received}
+    for delivery in deliveries:
+        if (delivery.name, delivery.version) in known:
             continue
         try:
-            digest, path = _copy(file, folder)
-        except UnreadableFileError as error:
-            if unreadable is not None:
-                unreadable[file.name] = str(error)
+            digest, path, state = _fetch(delivery, folder)
+        except NothingNew:
             continue
-        landed = LandedFile(source, file.name, digest, file.size, file.modified_ns, clock(), path)
+        except UnreadableError as error:
+            if unreadable is not None:
+                unreadable[delivery.name] = str(error)
+            continue
+        landed = LandedFile(source, delivery.name, digest, delivery.version, clock(), path, state)
         _append(folder / LOG, landed)
         received.append(landed)
     return received
+
+
+def last_state(received: Iterable[LandedFile]) -> State | None:
+    """State of the latest pull that left one."""
+    return next((file.state for file in reversed(list(received)) if file.state is not None), None)
 
 
 def received_files(settings: Settings, source: str) -> list[LandedFile]:
@@ -85,45 +94,61 @@ def received_files(settings: Settings, source: str) -> list[LandedFile]:
                 source=source,
                 name=entry["name"],
                 sha256=entry["sha256"],
-                size=entry["size"],
-                modified_ns=entry["modified_ns"],
+                version=entry["version"],
                 received_at=dt.datetime.fromisoformat(entry["received_at"]),
                 path=folder / entry["path"],
+                state=entry.get("state"),
             )
         )
     return files
 
 
-def _copy(file: SourceFile, folder: Path) -> tuple[str, Path]:
-    digest = hashlib.sha256()
+class _Hashing(io.RawIOBase):
+    """A stream that passes bytes on and hashes them on the way."""
+
+    def __init__(self, target: BinaryIO):
+        super().__init__()
+        self._target = target
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.sha256.update(data)
+        return self._target.write(data)
+
+
+def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
     temporary = folder / f".{os.getpid()}.tmp"
     try:
-        opened = file.path.open("rb")
-    except OSError as error:
-        raise UnreadableFileError(f"unreadable: {error.strerror}; mend its permissions or deliver it again") from error
-    with opened as source, temporary.open("wb") as target:
-        while chunk := source.read(CHUNK):
-            digest.update(chunk)
-            target.write(chunk)
-        target.flush()
-        os.fsync(target.fileno())
+        with temporary.open("wb") as target:
+            hashing = _Hashing(target)
+            state = delivery.write(hashing)  # type: ignore[arg-type]
+            target.flush()
+            os.fsync(target.fileno())
+    except (NothingNew, UnreadableError):
+        temporary.unlink(missing_ok=True)
+        raise
+    digest = hashing.sha256.hexdigest()
     # The end of the name is kept, for people and for the reader's choice by ending; whole names may be too long.
-    name = PurePath(file.name).name[-NAME_LENGTH:]
-    path = folder / f"{digest.hexdigest()[:16]}-{name}"
+    name = PurePath(delivery.name).name[-NAME_LENGTH:]
+    path = folder / f"{digest[:16]}-{name}"
     temporary.chmod(0o444)
     temporary.replace(path)
-    return digest.hexdigest(), path
+    return digest, path, state
 
 
 def _append(log: Path, file: LandedFile) -> None:
-    entry = {
+    entry: dict[str, Any] = {
         "name": file.name,
         "sha256": file.sha256,
-        "size": file.size,
-        "modified_ns": file.modified_ns,
+        "version": file.version,
         "received_at": file.received_at.isoformat(),
         "path": file.path.name,
     }
+    if file.state is not None:
+        entry["state"] = dict(file.state)
     with log.open("ab+") as stream:
         # A line that a kill cut short must not swallow this one.
         if stream.seek(0, os.SEEK_END) and stream.seek(-1, os.SEEK_END) and stream.read(1) != b"\n":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from transforms.contracts import SourceContract
 from transforms.lake.gate import GateResult, gate_file
 from transforms.lake.keys import KnownKeys
-from transforms.lake.landing import LandedFile, land
+from transforms.lake.landing import LandedFile, land, last_state, received_files
 from transforms.lake.records import (
     FileRecord,
     batch_id,
@@ -24,7 +24,8 @@ from transforms.lake.records import (
     write_record,
 )
 from transforms.settings import Settings
-from transforms.sources.files import discover, location
+from transforms.sources import deliveries, location
+from transforms.sources.delivery import UnreadableError
 from transforms.sql import scratch_connection
 
 Clock = Callable[[], dt.datetime]
@@ -110,8 +111,13 @@ def load_source(
     started = time.monotonic()
     say = progress or (lambda _: None)
     ensure_empty_batch(settings, contract.entity)
-    found = discover(contract, settings)
     unreadable: dict[str, str] = {}
+    state = last_state(received_files(settings, contract.name))
+    try:
+        found = deliveries(contract, settings, state, clock())
+    except UnreadableError as error:
+        found = []
+        unreadable[location(contract, settings)] = str(error)
     received = land(settings, contract.name, found, clock, unreadable)
     folder = source_folder(settings, contract)
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()

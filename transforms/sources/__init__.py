@@ -1,1 +1,32 @@
-"""Readers that bring bytes to the landing folder."""
+"""Connectors: what the providers hold, pulled by the servers that the contracts name."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from transforms.contracts import FileServer, SourceContract
+from transforms.settings import Settings
+from transforms.sources import files
+from transforms.sources.delivery import Delivery, State
+
+
+def deliveries(contract: SourceContract, settings: Settings, state: State | None, now: dt.datetime) -> list[Delivery]:
+    """What the source holds at this moment, in the order in which it should be taken in.
+
+    ``state`` is what the last landed delivery of the source returned, ``now`` an aware moment.
+
+    Raises:
+        UnreadableError: the place cannot be reached at all.
+    """
+    server = contract.server
+    if isinstance(server, FileServer):
+        return files.deliveries(server, settings)
+    raise NotImplementedError(server.type)
+
+
+def location(contract: SourceContract, settings: Settings) -> str:
+    """Where a source is pulled from, for people: never with a password."""
+    server = contract.server
+    if isinstance(server, FileServer):
+        return files.location(server, settings)
+    raise NotImplementedError(server.type)

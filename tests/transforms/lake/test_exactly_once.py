@@ -21,7 +21,7 @@ from transforms.contracts import load_contracts
 from transforms.lake.load import load_source
 from transforms.lake.records import drop_former_sources
 from transforms.settings import PROJECT_DIR
-from transforms.sources.files import discover
+from transforms.sources import deliveries
 
 
 @pytest.fixture
@@ -260,9 +260,9 @@ def test_a_renamed_source_counts_once(shop: Shop) -> None:
 def test_a_file_that_cannot_be_opened_leaves_the_others_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     closed = shop.deliver(csv_file(line("1")), "a.csv")
     shop.deliver(csv_file(line("2")), "b.csv")
-    found = discover(shop.contract, shop.settings)
+    found = deliveries(shop.contract, shop.settings, None, shop.now)
     closed.unlink()  # between the look into the folder and the copy
-    monkeypatch.setattr("transforms.lake.load.discover", lambda *_: found)
+    monkeypatch.setattr("transforms.lake.load.deliveries", lambda *_: found)
     report = shop.load()
     assert list(report.unreadable) == ["a.csv"] and report.unreadable["a.csv"].startswith("unreadable: No such file")
     assert [record.file for record in report.records] == ["b.csv"]

@@ -1,0 +1,32 @@
+"""What a connector hands over: named bytes that can be fetched once, and what to remember for the next pull."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+State = Mapping[str, Any]
+
+
+class UnreadableError(OSError):
+    """The provider's data cannot be fetched now; the message says why and what to do. The next run tries again."""
+
+
+class NothingNew(Exception):
+    """The pull brought no record; nothing is landed."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Something that a provider holds and that may be new.
+
+    ``name`` is its stable place at the provider, ending as the reader needs it (.csv.gz, .jsonl, .parquet);
+    ``version`` differs when the content may differ: a known pair of both is not fetched again. ``write`` puts the
+    bytes into a stream and returns the state from which the next pull goes on, None where there is none; it may
+    raise ``UnreadableError`` or ``NothingNew``.
+    """
+
+    name: str
+    version: str
+    write: Callable[[BinaryIO], State | None]
