@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transforms.contracts.dataset_rules import dataset_rules
 from transforms.contracts.document import ContractError, Document, NodePath, Problem
 from transforms.contracts.model import Column, Entity
 from transforms.contracts.parts import custom_property, only_schema, row_rules
@@ -46,6 +47,7 @@ def build_entity(document: Document) -> Entity:
     if not any(column.key_position is not None for column in columns):
         problems.append(document.problem(("schema", 0), "no primary key.", "Mark columns with primaryKey: true."))
     rules = row_rules(document, schema, names, False, problems)
+    measured = dataset_rules(document, schema, names, problems)
     if problems:
         raise ContractError(problems)
     return Entity(
@@ -56,4 +58,5 @@ def build_entity(document: Document) -> Entity:
         rules=rules,
         occurred_at=str(occurred_at),
         file=document.file,
+        dataset_rules=measured,
     )

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from transforms.contracts.dataset_rules import DatasetRule
+
 # Raise it when the gate reads the same contract in another way: every landed file is then gated anew.
 GATE_VERSION = 3
 # What a second row of a key means: a fault (append), a newer version (upsert), or each file is the whole (snapshot).
@@ -66,6 +68,7 @@ class Entity:
     rules: tuple[Rule, ...]
     occurred_at: str
     file: Path
+    dataset_rules: tuple[DatasetRule, ...] = ()
 
     def column(self, name: str) -> Column:
         """Return the column of that name; KeyError if there is none."""
@@ -129,6 +132,8 @@ class SourceContract:
     load_mode: str = "append"
     latest_by: str = RECEIVED_AT
     max_deleted_share: float = 0.2
+    # Not part of the fingerprint: they judge a load and decide nothing about a row.
+    dataset_rules: tuple[DatasetRule, ...] = ()
 
     @cached_property
     def physical_columns(self) -> tuple[str, ...]:

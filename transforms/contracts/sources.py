@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from transforms.contracts.dataset_rules import dataset_rules
 from transforms.contracts.document import ContractError, Document, NodePath, Problem
 from transforms.contracts.expressions import ExpressionError, referenced_columns
 from transforms.contracts.model import LOAD_MODES, RECEIVED_AT, Entity, Mapping, SourceContract
@@ -38,6 +39,7 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
     server = build_server(document, schema, problems)
     load_mode, latest_by = _load_mode(document, schema, entity, problems)
     rules = row_rules(document, schema, [column.name for column in entity.columns], True, problems)
+    measured = dataset_rules(document, schema, [column.name for column in entity.columns], problems)
     freshness = _freshness(document, problems)
     rates = {}
     for rate, default in (("quarantineWarnRate", 0.01), ("quarantineBlockRate", 0.2)):
@@ -67,6 +69,7 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
         load_mode=load_mode,
         latest_by=latest_by,
         max_deleted_share=max_deleted,
+        dataset_rules=measured,
     )
 
 
