@@ -6,6 +6,7 @@ later in summer belong to the next day.
 - Anna buys at the till and once in dollars on the web, brings one article back, uses the app and visits a store.
 - Bob pays in dollars only. Cleo has looked at an article and never bought. Dora bought once, two years ago.
 - A nameless browser, a nameless receipt, two nameless callers and a sensor in forty stores are nobody.
+- Around Anna's and Bob's purchases stand a profile, a consent, an answer, a message, a case, a return and a review.
 """
 
 from __future__ import annotations
@@ -123,18 +124,75 @@ CALLS = [
     _call("c4", "2025-06-21 11:00:00", "abandoned", 30.0),
     _call("c5", "2025-06-21 12:00:00", "self_service", None),
 ]
+# What the catalogue, the CRM and the others know around all that; each has a row that lies after as_of.
+AFTER_AS_OF = at("2025-06-30 22:00:00")
+PROFILES = [
+    {"profile_id": "p1", "updated_at": at("2025-06-12 08:00:00"), "given_name": "Anna", "email": "anna@example.com"},
+    {"profile_id": "p2", "updated_at": AFTER_AS_OF, "given_name": "Bob", "email": "bob@example.com"},
+]
+CONSENTS = [
+    {"consent_id": "k1", "updated_at": at("2025-06-12 08:00:00"), "purpose": "marketing", "status": "granted"}
+    | {"given_at": at("2025-06-12 08:00:00"), "email": "anna@example.com"},
+    {"consent_id": "k2", "updated_at": AFTER_AS_OF, "purpose": "marketing", "status": "refused"},
+]
+SURVEYS = [
+    {"response_id": "s1", "question_id": "nps", "answered_at": at("2025-06-20 12:00:00"), "instrument": "nps"}
+    | {"score": 3, "scale_min": 0, "scale_max": 10, "channel": "hotline", "call_id": "c1", "phone": "+49151001"},
+    {"response_id": "s2", "question_id": "nps", "answered_at": AFTER_AS_OF, "instrument": "nps"}
+    | {"scale_min": 0, "scale_max": 10},
+]
+MESSAGES = [
+    {"event_id": "m1", "occurred_at": at("2025-06-14 08:00:00"), "message_id": "m", "event_type": "sent"}
+    | {"channel": "email", "campaign_id": "june", "email": "bob@example.com"},
+    {"event_id": "m2", "occurred_at": AFTER_AS_OF, "message_id": "m", "event_type": "opened", "channel": "email"},
+]
+CASES = [
+    {"case_id": "t1", "event_id": "1", "occurred_at": at("2025-06-20 10:05:00"), "event_type": "opened"}
+    | {"case_type": "complaint", "channel": "hotline", "call_id": "c1", "phone": "+49151001"},
+    {"case_id": "t1", "event_id": "2", "occurred_at": AFTER_AS_OF, "event_type": "resolved"},
+]
+PRODUCTS = [
+    {"product_id": "a1", "valid_from_at": at("2023-01-01 00:00:00"), "list_price_amount": "20.00", "currency": "EUR"},
+    {"product_id": "a2", "valid_from_at": AFTER_AS_OF},
+]
+RETURNS = [
+    {"return_id": "r1", "line_id": "1", "returned_at": at("2025-06-10 09:00:00"), "order_id": "o1"}
+    | {"reason": "defective", "refund_amount": "20.00", "currency": "EUR", "loyalty_id": "L1"},
+    {"return_id": "r2", "line_id": "1", "returned_at": AFTER_AS_OF, "order_id": "o3"},
+]
+REVIEWS = [
+    {"review_id": "v1", "reviewed_at": at("2025-06-18 19:00:00"), "product_id": "a1", "rating": 4, "text": "Gut."}
+    | {"scale_min": 1, "scale_max": 5, "email": "bob@example.com"},
+    {"review_id": "v2", "reviewed_at": AFTER_AS_OF, "rating": 1, "scale_min": 1, "scale_max": 5},
+]
 SOURCES: Sequence[tuple[str, str, Sequence[Row]]] = (
     ("transactions", "pos", TILL),
     ("transactions", "web", WEB),
     ("app_events", "app", APP),
     ("store_visits", "wifi", WIFI),
     ("hotline_calls", "calls", CALLS),
+    ("profiles", "crm", PROFILES),
+    ("consents", "preferences", CONSENTS),
+    ("surveys", "surveys", SURVEYS),
+    ("messages", "mailing", MESSAGES),
+    ("cases", "tickets", CASES),
+    ("products", "catalogue", PRODUCTS),
+    ("returns", "desk", RETURNS),
+    ("reviews", "reviews", REVIEWS),
 )
 MOMENTS = {
     "transactions": "ordered_at",
     "app_events": "occurred_at",
     "store_visits": "entered_at",
     "hotline_calls": "started_at",
+    "profiles": "updated_at",
+    "consents": "updated_at",
+    "surveys": "answered_at",
+    "messages": "occurred_at",
+    "cases": "occurred_at",
+    "products": "valid_from_at",
+    "returns": "returned_at",
+    "reviews": "reviewed_at",
 }
 
 

@@ -4,6 +4,13 @@
     'stg_app_events': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
     'stg_store_visits': identifiers,
     'stg_hotline_calls': ['email', 'phone', 'loyalty_id', 'app_user_id'],
+    'stg_profiles': ['email', 'phone', 'loyalty_id', 'app_user_id'],
+    'stg_consents': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
+    'stg_surveys': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
+    'stg_messages': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
+    'stg_cases': ['email', 'phone', 'loyalty_id', 'app_user_id'],
+    'stg_returns': ['email', 'phone', 'loyalty_id', 'app_user_id', 'payment_token'],
+    'stg_reviews': ['email', 'phone', 'loyalty_id', 'app_user_id'],
 } -%}
 
 with

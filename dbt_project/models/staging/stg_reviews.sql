@@ -1,0 +1,47 @@
+select
+    _source as source,
+    _source || ':' || review_id as record_id,
+    reviewed_at as occurred_at,
+    {{ business_date('reviewed_at') }} as occurred_date,
+
+    review_id,
+
+    reviewed_at,
+    updated_at,
+    replied_at,
+
+    subject_type,
+    product_id,
+    product_category,
+    store_id,
+    order_id,
+    channel,
+    site,
+    language,
+    status,
+    is_verified,
+    is_recommended,
+
+    rating,
+    scale_min,
+    scale_max,
+    helpful_votes,
+
+    title,
+    text,
+    author_name,
+    reply_text,
+
+    nullif(email, '') as email,
+    nullif(phone, '') as phone,
+    nullif(loyalty_id, '') as loyalty_id,
+    nullif(app_user_id, '') as app_user_id,
+    {{ identity_key(
+        '_source',
+        email='email',
+        phone='phone',
+        loyalty_id='loyalty_id',
+        app_user_id='app_user_id'
+    ) }} as identity_key
+from {{ source('lake', 'reviews') }}
+where {{ is_known('reviewed_at') }}
