@@ -59,8 +59,17 @@ def read_document(file: Path) -> Document:
     Raises:
         ContractError: the file is not UTF-8, not YAML, has a key twice or breaks the ODCS schema.
     """
+    return parse_document(file.read_bytes(), file)
+
+
+def parse_document(content: bytes, file: Path) -> Document:
+    """Read a contract from its bytes; ``file`` is the name that faults are reported under.
+
+    Raises:
+        ContractError: see :func:`read_document`.
+    """
     try:
-        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        node = yaml.compose(content.decode("utf-8"), Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise ContractError([Problem(file, 1, f"not UTF-8: {error}.", "Save the file as UTF-8.")]) from error
     except yaml.MarkedYAMLError as error:

@@ -9,8 +9,17 @@ from typing import Any
 
 import duckdb
 
-# What DuckDB takes for functions of their arguments although they read the clock or the installation.
-_FORBIDDEN_FUNCTIONS = frozenset({"current_localtime", "current_localtimestamp", "in_search_path", "version"})
+# What DuckDB takes for functions of their arguments although they read the clock or the installation, or plan a query.
+_FORBIDDEN_FUNCTIONS = frozenset(
+    {"current_localtime", "current_localtimestamp", "in_search_path", "version"}
+    | {"json_deserialize_sql", "json_serialize_plan", "json_serialize_sql"}
+)
+# Words that SQL calls without parentheses: clock and installation to whom the row has no column of that name.
+_FUNCTION_WORDS = frozenset(
+    {"current_catalog", "current_database", "current_date", "current_localtime", "current_localtimestamp"}
+    | {"current_role", "current_schema", "current_time", "current_timestamp", "current_user", "localtime"}
+    | {"localtimestamp", "now", "session_user", "system_user", "today", "transaction_timestamp", "user"}
+)
 # Macros have no mark for that, and many of them look into the catalog: these are the ones for values.
 _MACROS = frozenset(
     {"date_add", "days_in_month", "fdiv", "fmod", "if", "json", "nullif", "split_part"}
@@ -31,15 +40,8 @@ def referenced_columns(expression: str) -> tuple[tuple[str, ...], ...]:
         ExpressionError: the text is no single expression, or has a subquery, an aggregate over rows,
             the clock, a random number or anything else that is not a function of the row.
     """
-    with duckdb.connect() as connection:
-        row = connection.execute("SELECT json_serialize_sql(?)", [f"SELECT {expression}\n"]).fetchone()
-    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
-    if tree.get("error"):
-        raise ExpressionError(f"not SQL: {tree.get('error_message', 'cannot be parsed')}")
-    statements = tree["statements"]
-    node = statements[0]["node"]
-    if len(statements) != 1 or node["type"] != "SELECT_NODE" or len(node["select_list"]) != 1:
-        raise ExpressionError("not a single expression")
+    query = f"SELECT {expression}\n"
+    node = _select_node(query)
     if node["from_table"]["type"] != "EMPTY" or node.get("where_clause") or node.get("modifiers"):
         raise ExpressionError("more than an expression: FROM, WHERE and the like are not allowed")
     if node["select_list"][0].get("alias"):
@@ -61,8 +63,52 @@ def referenced_columns(expression: str) -> tuple[tuple[str, ...], ...]:
         if kind == "LAMBDA":
             lambda_parameters |= {name for part in _nodes(item.get("lhs", {})) for name in part.get("column_names", [])}
         if kind == "COLUMN_REF":
+            _refuse_function_word(item, query)
             columns.append(tuple(item["column_names"]))
     return tuple(dict.fromkeys(parts for parts in columns if parts[0] not in lambda_parameters))
+
+
+@cache
+def normal_form(expression: str) -> str:
+    """The expression without what means nothing: comments, white space, redundant parentheses, case of key words.
+
+    Raises:
+        ExpressionError: the text is no single expression.
+    """
+    node = _select_node(f"SELECT {expression}\n")
+    return json.dumps(_without_places(node), sort_keys=True)
+
+
+def _select_node(query: str) -> dict[str, Any]:
+    with duckdb.connect() as connection:
+        row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
+    tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
+    if tree.get("error"):
+        raise ExpressionError(f"not SQL: {tree.get('error_message', 'cannot be parsed')}")
+    statements = tree["statements"]
+    node: dict[str, Any] = statements[0]["node"]
+    if len(statements) != 1 or node["type"] != "SELECT_NODE" or len(node["select_list"]) != 1:
+        raise ExpressionError("not a single expression")
+    return node
+
+
+def _without_places(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {key: _without_places(value) for key, value in tree.items() if not key.startswith("query_location")}
+    return [_without_places(item) for item in tree] if isinstance(tree, list) else tree
+
+
+def _refuse_function_word(reference: dict[str, Any], query: str) -> None:
+    names = reference["column_names"]
+    if len(names) != 1 or str(names[0]).lower() not in _FUNCTION_WORDS:
+        return
+    # The parser counts bytes; in double quotes the word can only be meant as a column.
+    if query.encode()[reference["query_location"] :].startswith(b'"'):
+        return
+    raise ExpressionError(
+        f"{names[0]} is not allowed: it reads the clock or the installation;"
+        f' a column of that name is written "{names[0]}", in double quotes'
+    )
 
 
 @cache
@@ -77,7 +123,8 @@ def _row_functions() -> frozenset[str]:
             "SELECT DISTINCT function_name FROM duckdb_functions() WHERE function_type = 'macro'"
         ).fetchall()
     of_values = {name for (name,) in macros if name in _MACROS or name.startswith(_MACRO_FAMILIES)}
-    return frozenset({name for (name,) in scalar} | of_values) - _FORBIDDEN_FUNCTIONS
+    named = {name for (name,) in scalar if not name.startswith("__internal")}
+    return frozenset(named | of_values) - _FORBIDDEN_FUNCTIONS
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

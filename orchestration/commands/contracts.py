@@ -1,0 +1,97 @@
+"""``watershed contracts``: lint, diff and pages of the data contracts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.commands.common import BAD_CONTRACT, BREAKING, FAILED, VERSION_BEHIND, read_settings, stop
+from transforms.contracts import ContractError, load_contracts
+from transforms.contracts.diff import Comparison, HistoryError, compare, contracts_at, read_lenient, read_set
+from transforms.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Data contracts.")
+
+
+@app.command()
+def lint() -> None:
+    """Check every contract; each fault is printed with file, line and remedy."""
+    settings = read_settings()
+    try:
+        contracts = load_contracts(settings.entities, settings.contracts)
+    except ContractError as error:
+        raise stop(str(error), BAD_CONTRACT) from error
+    typer.echo(f"{len(contracts.entities)} entities and {len(contracts.sources)} sources: no faults.")
+
+
+@app.command()
+def diff(
+    old: Annotated[
+        Path | None, typer.Argument(help="A contract, or a folder of contracts.", show_default=False)
+    ] = None,
+    new: Annotated[Path | None, typer.Argument(help="What it became.", show_default=False)] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="GIT_REF", help="Compare the installed contracts with this commit instead.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 6 where a version number does not rise as it should.")
+    ] = False,
+) -> None:
+    """Say what changed in contracts, whom it breaks, and what the next load gates anew.
+
+    Exit codes: 0 nothing breaks, 5 something breaks, 2 a contract cannot be read, 1 there is nothing to compare with.
+    """
+    # The printing needs rich's tables, which the other commands do without.
+    from orchestration.commands.contract_changes import as_text, print_changes
+
+    if (against is None) == (old is None or new is None) or (against is not None and old is not None):
+        raise typer.BadParameter("Name OLD and NEW, or --against GIT_REF.")
+    settings = read_settings()
+    try:
+        found = _against(settings, against) if against is not None else _between(settings, old, new)
+    except ContractError as error:
+        raise stop(str(error), BAD_CONTRACT) from error
+    except HistoryError as error:
+        raise stop(str(error), FAILED) from error
+    if as_json:
+        typer.echo(as_text(found))
+    else:
+        print_changes(found)
+    if found.is_breaking:
+        raise typer.Exit(BREAKING)
+    if strict and found.version_faults:
+        raise typer.Exit(VERSION_BEHIND)
+
+
+@app.command()
+def docs(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the pages; default <home>/reports/contracts.", show_default=False)
+    ] = None,
+) -> None:
+    """Write one page per contract and an index: plain HTML files that need no network."""
+    from transforms.contracts.pages import write_pages
+
+    settings = read_settings()
+    try:
+        contracts = load_contracts(settings.entities, settings.contracts)
+        index = write_pages(contracts, settings.dbt_project / "models", out or settings.home / "reports" / "contracts")
+    except ContractError as error:
+        raise stop(str(error), BAD_CONTRACT) from error
+    except OSError as error:
+        raise stop(f"The pages cannot be written: {error}. Name another folder with --out.", FAILED) from error
+    typer.echo(f"{len(contracts.entities) + len(contracts.sources)} contracts: {index}")
+
+
+def _against(settings: Settings, ref: str) -> Comparison:
+    folders = (settings.entities, settings.contracts)
+    before = contracts_at(ref, folders)
+    return compare(before, read_set(*folders))
+
+
+def _between(settings: Settings, old: Path | None, new: Path | None) -> Comparison:
+    installed = read_lenient((settings.entities, settings.contracts))
+    return compare(read_set(Path(old or "")), read_set(Path(new or "")), installed)
