@@ -52,8 +52,8 @@ format: setup ## bring the code into shape
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-contracts: setup ## check every contract: file, line and remedy for each fault
-	$(RUN)/watershed contracts lint
+contracts: setup ## check every contract, say what changed since the last commit, write their pages
+	$(RUN)/watershed contracts check
 
 screenshot: setup ## take the pictures of the documentation (needs Chromium)
 	docs/take_pictures.sh

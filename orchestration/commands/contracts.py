@@ -8,22 +8,22 @@ from typing import Annotated
 import typer
 
 from orchestration.commands.common import BAD_CONTRACT, BREAKING, FAILED, VERSION_BEHIND, read_settings, stop
-from transforms.contracts import ContractError, load_contracts
+from transforms.contracts import ContractError, Contracts, load_contracts
 from transforms.contracts.diff import Comparison, HistoryError, compare, contracts_at, read_lenient, read_set
 from transforms.settings import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Data contracts.")
 
 
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of the pages; default <home>/reports/contracts.", show_default=False)
+]
+
+
 @app.command()
 def lint() -> None:
     """Check every contract; each fault is printed with file, line and remedy."""
-    settings = read_settings()
-    try:
-        contracts = load_contracts(settings.entities, settings.contracts)
-    except ContractError as error:
-        raise stop(str(error), BAD_CONTRACT) from error
-    typer.echo(f"{len(contracts.entities)} entities and {len(contracts.sources)} sources: no faults.")
+    _lint(read_settings())
 
 
 @app.command()
@@ -67,23 +67,55 @@ def diff(
 
 
 @app.command()
-def docs(
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of the pages; default <home>/reports/contracts.", show_default=False)
-    ] = None,
-) -> None:
+def docs(out: Out = None) -> None:
     """Write one page per contract and an index: plain HTML files that need no network."""
-    from transforms.contracts.pages import write_pages
+    settings = read_settings()
+    _write_pages(settings, _load(settings), out)
+
+
+@app.command()
+def check(
+    against: Annotated[str, typer.Option(metavar="GIT_REF", help="What the contracts are compared with.")] = "HEAD",
+    out: Out = None,
+) -> None:
+    """Lint, then say what changed since the last commit, then write the pages.
+
+    Only faults of contracts stop it: changes are told, whatever they break, and a folder without git has none.
+    """
+    from orchestration.commands.contract_changes import print_changes
 
     settings = read_settings()
+    contracts = _lint(settings)
     try:
-        contracts = load_contracts(settings.entities, settings.contracts)
-        index = write_pages(contracts, settings.dbt_project / "models", out or settings.home / "reports" / "contracts")
+        print_changes(_against(settings, against))
+    except HistoryError as error:
+        typer.echo(f"Not compared: {error}")
+    except ContractError as error:
+        typer.echo(f"Not compared, a contract of {against} cannot be read: {error.problems[0]}")
+    _write_pages(settings, contracts, out)
+
+
+def _load(settings: Settings) -> Contracts:
+    try:
+        return load_contracts(settings.entities, settings.contracts)
     except ContractError as error:
         raise stop(str(error), BAD_CONTRACT) from error
+
+
+def _lint(settings: Settings) -> Contracts:
+    contracts = _load(settings)
+    typer.echo(f"{len(contracts.entities)} entities and {len(contracts.sources)} sources: no faults.")
+    return contracts
+
+
+def _write_pages(settings: Settings, contracts: Contracts, out: Path | None) -> None:
+    from transforms.contracts.pages import write_pages
+
+    try:
+        index = write_pages(contracts, settings.dbt_project / "models", out or settings.home / "reports" / "contracts")
     except OSError as error:
         raise stop(f"The pages cannot be written: {error}. Name another folder with --out.", FAILED) from error
-    typer.echo(f"{len(contracts.entities) + len(contracts.sources)} contracts: {index}")
+    typer.echo(f"Pages of {len(contracts.entities) + len(contracts.sources)} contracts: {index}")
 
 
 def _against(settings: Settings, ref: str) -> Comparison:

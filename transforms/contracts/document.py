@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 
 NodePath = tuple[str | int, ...]
+# The same reader written in C, where PyYAML was built with it.
+_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,17 @@ def parse_document(content: bytes, file: Path) -> Document:
         ContractError: see :func:`read_document`.
     """
     try:
-        node = yaml.compose(content.decode("utf-8"), Loader=yaml.SafeLoader)
+        return replace(_parsed(content), file=file)
+    except ContractError as error:
+        raise ContractError([replace(problem, file=file) for problem in error.problems]) from error
+
+
+@lru_cache(maxsize=1024)
+def _parsed(content: bytes) -> Document:
+    # The same text is asked for more than once, by the lint, the diff and the pages, and checking it takes a while.
+    file = Path()
+    try:
+        node = yaml.compose(content.decode("utf-8"), Loader=_LOADER)
     except UnicodeDecodeError as error:
         raise ContractError([Problem(file, 1, f"not UTF-8: {error}.", "Save the file as UTF-8.")]) from error
     except yaml.MarkedYAMLError as error:

@@ -79,8 +79,14 @@ def normal_form(expression: str) -> str:
     return json.dumps(_without_places(node), sort_keys=True)
 
 
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """One empty database for all expressions: opening one takes longer than parsing."""
+    return duckdb.connect()
+
+
 def _select_node(query: str) -> dict[str, Any]:
-    with duckdb.connect() as connection:
+    with _parser().cursor() as connection:
         row = connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()
     tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     if tree.get("error"):

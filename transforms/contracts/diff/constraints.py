@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from transforms.contracts.diff.change import Change, Compare, Kind, Place, cosmetic, show, undecided
@@ -15,24 +15,27 @@ _WIDER = "Nothing is refused that passed before; readers may meet values that th
 
 def lower_bound(place: Place, old: Any, new: Any) -> Iterator[Change]:
     """``minimum`` and its kind: a higher one refuses more."""
-    yield from _bound(place, old, new, tighter=lambda before, after: after > before)
+    yield from bound(place, old, new, tighter=lambda before, after: after > before)
 
 
 def upper_bound(place: Place, old: Any, new: Any) -> Iterator[Change]:
     """``maximum`` and its kind: a lower one refuses more."""
-    yield from _bound(place, old, new, tighter=lambda before, after: after < before)
+    yield from bound(place, old, new, tighter=lambda before, after: after < before)
 
 
-def _bound(place: Place, old: Any, new: Any, tighter: Any) -> Iterator[Change]:
+def bound(
+    place: Place, old: Any, new: Any, tighter: Callable[[Any, Any], bool], refused: str = _REFUSED
+) -> Iterator[Change]:
+    """A limit, where ``tighter`` says whether the second of two refuses more; no limit refuses nothing."""
     message = f"{show(old)} → {show(new)}"
     if new is None:
         yield place.compatible(f"removed (was {show(old)})", _WIDER)
     elif old is None:
-        yield place.breaking(f"added: {show(new)}", _REFUSED)
+        yield place.breaking(f"added: {show(new)}", refused)
     elif not (_is_number(old) and _is_number(new)):
         yield place.undecided(old, new)
     elif old != new:
-        yield place.breaking(message, _REFUSED) if tighter(old, new) else place.compatible(message, _WIDER)
+        yield place.breaking(message, refused) if tighter(old, new) else place.compatible(message, _WIDER)
 
 
 def pattern(place: Place, old: Any, new: Any) -> Iterator[Change]:

@@ -5,19 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from transforms.contracts.diff.change import Change, Compare, Place, compare_keys, cosmetic, show, undecided
+from transforms.contracts.diff.change import Change, Compare, Place, compare_keys, cosmetic, show
+from transforms.contracts.diff.constraints import bound
 from transforms.contracts.expressions import ExpressionError, normal_form
 
 _TEXTS = (
-    "id",
-    "description",
-    "dimension",
-    "businessImpact",
-    "authoritativeDefinitions",
-    "tags",
-    "schedule",
-    "scheduler",
-)
+    "id", "description", "dimension", "businessImpact", "authoritativeDefinitions", "tags", "schedule", "scheduler",
+)  # fmt: skip
+_QUARANTINED = "Rows that passed before are quarantined."
+_MAY_FAIL = "Loads that passed before may fail the check."
 
 
 def compare_quality(place: Place, old: Any, new: Any) -> Iterator[Change]:
@@ -26,16 +22,12 @@ def compare_quality(place: Place, old: Any, new: Any) -> Iterator[Change]:
     for name in dict.fromkeys((*after, *before)):
         (old_at, old_rule), (new_at, new_rule) = before.get(name, (None, {})), after.get(name, (None, {}))
         here = place.items(old_at, new_at, name)
-        rows = (new_rule or old_rule).get("type") == "custom"
-        if old_at is None:
-            effect = (
-                "Rows that passed before are quarantined." if rows else "Loads that passed before may fail the check."
-            )
-            yield here.breaking("new rule", effect)
+        if old_at is None and _only_warns(new_rule):
+            yield here.compatible("new rule", "It only warns.")
+        elif old_at is None:
+            yield here.breaking("new rule", _QUARANTINED if new_rule.get("type") == "custom" else _MAY_FAIL)
         elif new_at is None:
-            yield here.compatible(
-                "rule removed", "Nothing is refused that passed before; readers may meet what it kept out."
-            )
+            yield here.compatible("rule removed", "Readers may meet what it kept out.")
         else:
             yield from compare_keys(here, old_rule, new_rule, _KEYS)
 
@@ -64,17 +56,30 @@ def _implementation(place: Place, old: Any, new: Any) -> Iterator[Change]:
 
 
 def _severity(place: Place, old: Any, new: Any) -> Iterator[Change]:
-    message = f"{show(old)} → {show(new)}"
-    # Without a severity a rule is an error.
-    if new in (None, "error") and old not in (None, "error"):
-        yield place.breaking(message, "What only warned may fail now.")
-    elif {old, new} != {None, "error"}:
-        yield place.compatible(message)
+    before, after = old or "error", new or "error"
+    if after == "error" and before != "error":
+        yield place.breaking(f"{show(before)} → {show(after)}", "What only warned may fail now.")
+    elif before != after:
+        yield place.compatible(f"{show(before)} → {show(after)}")
+
+
+def _only_warns(rule: dict[str, Any]) -> bool:
+    """Row rules quarantine whatever their severity."""
+    return rule.get("type", "library") == "library" and rule.get("severity") == "warning"
+
+
+def _at_least(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    yield from bound(place, old, new, tighter=lambda before, after: after > before, refused=_MAY_FAIL)
+
+
+def _at_most(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    yield from bound(place, old, new, tighter=lambda before, after: after < before, refused=_MAY_FAIL)
 
 
 _KEYS: dict[str, Compare] = {
     **dict.fromkeys(_TEXTS, cosmetic),
+    **dict.fromkeys(("mustBeGreaterThan", "mustBeGreaterOrEqualTo"), _at_least),
+    **dict.fromkeys(("mustBeLessThan", "mustBeLessOrEqualTo"), _at_most),
     "implementation": _implementation,
     "severity": _severity,
-    "type": undecided,
 }
