@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "contracts": set(),
     "sources": {"contracts"},
     "lake": {"contracts", "sources"},
+    "quality": {"contracts", "lake"},
     "identity": set(),
     "publishing": set(),
     "demo": {"contracts", "publishing"},

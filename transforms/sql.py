@@ -45,19 +45,21 @@ def raise_if_machine(error: duckdb.Error) -> None:
         raise error
 
 
-def scratch_connection(settings: Settings) -> duckdb.DuckDBPyConnection:
-    """Open an in-memory database that works within the memory limit and spills beside the lake."""
+def scratch_options(settings: Settings) -> dict[str, str | bool | int | float | list[str]]:
+    """Options of a database that works within the memory limit and spills beside the lake."""
     settings.scratch.mkdir(parents=True, exist_ok=True)
-    connection = duckdb.connect(
-        ":memory:",
-        config={
-            "memory_limit": settings.memory_limit,
-            "threads": settings.threads,
-            "temp_directory": str(settings.scratch),
-            # A machine without the internet must behave like one with it.
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        },
-    )
+    return {
+        "memory_limit": settings.memory_limit,
+        "threads": settings.threads,
+        "temp_directory": str(settings.scratch),
+        # A machine without the internet must behave like one with it.
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+
+
+def scratch_connection(settings: Settings) -> duckdb.DuckDBPyConnection:
+    """Open an in-memory database with ``scratch_options``."""
+    connection = duckdb.connect(":memory:", config=scratch_options(settings))
     connection.execute("SET TimeZone = 'UTC'")
     return connection

@@ -1,0 +1,109 @@
+"""Data Docs: the pages that Great Expectations renders, in a site of plain HTML that needs no network.
+
+The project's own site would take styles, scripts and its logo from six hosts and an index that a script fills. Kept
+are the sections of its pages, as rendered; frame, style and index are written here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import html
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from transforms.quality.report import RuleResult
+from transforms.settings import Settings
+
+# A page has some 40 kB; a source that loads daily keeps a month of them.
+RUNS_KEPT = 30
+INDEX = "index.html"
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; --good: #2b7a3d; --bad: #c62828; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 68rem; padding: 1.5rem; }
+h1, h5 { margin: 0 0 .3rem; } h1 { font-size: 1.5rem; } h5 { font-size: 1.05rem; } ul { margin: .2rem 0; }
+a { color: inherit; }
+table { border-collapse: collapse; width: 100%; margin: .3rem 0 1.5rem; }
+th, td { border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top; }
+.alert { background: var(--soft); border-radius: 4px; padding: .4rem .6rem; margin-top: 1rem; }
+.badge { background: var(--soft); border-radius: 4px; padding: 0 .35rem; }
+.good, .text-success { color: var(--good); } .bad, .text-danger { color: var(--bad); }
+i { font-style: normal; font-weight: bold; }
+.fa-check-circle::before { content: "✓"; } .fa-times::before { content: "✗"; }
+.fa-exclamation-triangle::before { content: "!"; }
+.collapse, pre, code { white-space: pre-wrap; overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) { :root { --good: #7fd18f; --bad: #ff8a80; } }
+"""
+
+
+def data_docs_folder(settings: Settings, source: str) -> Path:
+    """Folder of a source's Data Docs."""
+    return settings.home / "reports" / "data_docs" / source
+
+
+def add_run(
+    settings: Settings, source: str, validation: Any, results: Sequence[RuleResult], rows: int, loaded_at: dt.datetime
+) -> Path:
+    """Write the page of a run, forget all but the last ``RUNS_KEPT`` runs, and return the index that lists them.
+
+    ``validation`` is Great Expectations' result of the suite. A run of the same moment is replaced.
+    """
+    runs = data_docs_folder(settings, source) / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    failed = [result.name for result in results if not result.passed]
+    facts = {"loaded_at": f"{loaded_at:%Y-%m-%d %H:%M:%S} UTC", "rows": rows, "rules": len(results), "failed": failed}
+    name = f"{loaded_at:%Y%m%dT%H%M%S%f}"
+    _write(runs / f"{name}.html", _page(f"{source}: load of {facts['loaded_at']}", _run_body(facts, validation)))
+    # A run counts from here on; the index is written from these.
+    _write(runs / f"{name}.json", json.dumps(facts))
+    kept = sorted(runs.glob("*.json"), reverse=True)[:RUNS_KEPT]
+    for path in runs.iterdir():
+        if path.with_suffix(".json") not in kept:
+            path.unlink()
+    index = runs.parent / INDEX
+    _write(index, _page(f"{source}: dataset checks", _index_body(kept)))
+    return index
+
+
+def _run_body(facts: dict[str, Any], validation: Any) -> Iterable[str]:
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaSectionView
+
+    yield f'<p><a href="../{INDEX}">All runs</a></p><p>{facts["rows"]:,} rows accepted. {_verdict(facts)}</p>'
+    document: dict[str, Any] = ValidationResultsPageRenderer().render(validation).to_json_dict()
+    # The first section is an overview with links to pages that are not written.
+    for number, section in enumerate(document["sections"][1:], start=1):
+        yield DefaultJinjaSectionView().render({"section": section, "section_loop": {"index": number}})
+
+
+def _index_body(runs: Iterable[Path]) -> Iterable[str]:
+    yield "<table><thead><tr><th>Load</th><th>Rows accepted</th><th>Rules</th></tr></thead><tbody>"
+    for path in runs:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        link = f'<a href="runs/{path.with_suffix(".html").name}">{facts["loaded_at"]}</a>'
+        yield f"<tr><td>{link}</td><td>{facts['rows']:,}</td><td>{_verdict(facts)}</td></tr>"
+    yield "</tbody></table>"
+
+
+def _verdict(facts: dict[str, Any]) -> str:
+    if not facts["failed"]:
+        return f'<span class="good">✓ all {facts["rules"]} rules kept</span>'
+    broken = html.escape(", ".join(facts["failed"]))
+    return f'<span class="bad">✗ {len(facts["failed"])} of {facts["rules"]} rules broken</span>: {broken}'
+
+
+def _page(title: str, body: Iterable[str]) -> str:
+    title = html.escape(title)
+    return (
+        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{''.join(body)}</body></html>\n"
+    )
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

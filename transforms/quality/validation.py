@@ -1,0 +1,110 @@
+"""The latest load of a source against its contract, inside DuckDB."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from transforms.contracts import SourceContract
+from transforms.lake.records import ACCEPTED, FileRecord, source_folder
+from transforms.quality.data_docs import add_run
+from transforms.quality.report import QualityReport, RuleResult
+from transforms.settings import Settings
+from transforms.sql import literal, scratch_options
+
+_VIEW = "accepted"
+# The richer formats fetch values of failing rows; none may end up in a result, a page or a log.
+_RESULT_FORMAT = "BOOLEAN_ONLY"
+
+
+def brings_news(record: FileRecord) -> bool:
+    """Whether a file is worth a check: not refused, and not only rows that the lake had before.
+
+    A file without any row is: that it came empty may be the very fault that a rule on the number of rows is for.
+    """
+    return record.status == "loaded" and (record.rows_read == 0 or record.rows_duplicate < record.rows_read)
+
+
+def validate_load(settings: Settings, contract: SourceContract, loaded: Sequence[FileRecord]) -> QualityReport | None:
+    """Check the accepted rows of the files that one load brought, taken together, and add a page to the Data Docs.
+
+    ``loaded`` are the records of that load. None where it brought nothing new; Great Expectations is then not even
+    imported.
+    """
+    news = [record for record in loaded if brings_news(record)]
+    if not news:
+        return None
+    started = time.monotonic()
+    validation = _run(settings, contract, news)
+    results = tuple(_result(item) for item in validation.results)
+    rows = sum(record.rows_accepted for record in news)
+    newest = max(record.loaded_at for record in news)
+    page = add_run(settings, contract.name, validation, results, rows, newest)
+    return QualityReport(
+        source=contract.name,
+        rows=rows,
+        results=results,
+        elapsed_seconds=time.monotonic() - started,
+        data_docs=page,
+    )
+
+
+def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord]) -> Any:
+    """Result of the whole suite over one view of the batches."""
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+
+    from transforms.quality.suite import expectations
+
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    # A database of its own that all connections of the engine share; it goes with the last of them.
+    database = f"duckdb:///:memory:quality_{contract.name}_{os.getpid()}"
+    options: dict[str, Any] = {"connection_string": database, "kwargs": _engine_options(settings)}
+    source = context.data_sources.add_sql(contract.name, **options)
+    engine = source.get_engine()
+    try:
+        folder = source_folder(settings, contract)
+        files = ", ".join(literal(folder / record.batch_id / ACCEPTED) for record in news)
+        with engine.connect() as connection:
+            view = f"CREATE VIEW {_VIEW} AS SELECT * FROM read_parquet([{files}], union_by_name = true)"
+            connection.exec_driver_sql(view)
+        batch = source.add_table_asset(contract.entity.name, table_name=_VIEW).add_batch_definition_whole_table("load")
+        suite = gx.ExpectationSuite(contract.name, expectations=expectations(contract))
+        validation = gx.ValidationDefinition(name=contract.name, data=batch, suite=context.suites.add(suite))
+        context.validation_definitions.add(validation)
+        return validation.run(result_format=_RESULT_FORMAT)
+    finally:
+        # Two engines, each with connections that hold the database.
+        source.get_execution_engine().close()
+        engine.dispose()
+
+
+def _engine_options(settings: Settings) -> dict[str, Any]:
+    return {
+        # Great Expectations reads results after it has closed their connection; without a transaction they live on.
+        "isolation_level": "AUTOCOMMIT",
+        "skip_autocommit_rollback": True,
+        "connect_args": {"config": scratch_options(settings)},
+    }
+
+
+def _result(item: Any) -> RuleResult:
+    config = item.expectation_config
+    return RuleResult(
+        name=config.meta["rule"],
+        rule=config.description or config.type,
+        severity=config.meta["severity"],
+        passed=bool(item.success),
+        observed=_observed(item),
+    )
+
+
+def _observed(item: Any) -> str:
+    if item.exception_info and item.exception_info.get("raised_exception", True):
+        return "could not be measured: " + str(item.exception_info)[:500]
+    return str((item.result or {}).get("observed_value", ""))
