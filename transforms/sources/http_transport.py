@@ -148,7 +148,8 @@ class Transport(HTTPAdapter):
         response.json = lambda **_: document  # type: ignore[method-assign]
 
     def _body(self, response: requests.Response, limit: int, cut: bool) -> bytes:
-        deadline = time.monotonic() + BODY_TIMEOUTS * self._server.request_timeout
+        longest = BODY_TIMEOUTS * self._server.request_timeout
+        deadline = time.monotonic() + longest
         body = bytearray()
         try:
             for chunk in response.iter_content(CHUNK):
@@ -159,8 +160,8 @@ class Transport(HTTPAdapter):
                     remedy = "ask for smaller pages, or raise maxPageMegabytes"
                     raise RefusedError(f"a page of more than {self._server.max_page_megabytes:g} MB; {remedy}")
                 if time.monotonic() > deadline:
-                    raise GarbledError(f"the body was not complete after {deadline:.0f} s")
-        except RefusedError:
+                    raise GarbledError(f"the body was not complete after {longest:g} s")
+        except (RefusedError, GarbledError):
             raise
         except requests.RequestException as error:
             raise GarbledError(f"the answer broke off after {len(body):,} bytes ({type(error).__name__})") from None
