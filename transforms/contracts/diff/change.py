@@ -65,7 +65,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Place:
-    """A node of both versions; a path is None on the side that lacks it."""
+    """A node of both versions; on a side that lacks it, the path of its nearest parent."""
 
     pair: Pair
     subject: str
@@ -114,7 +114,8 @@ class Place:
     def _place(self) -> tuple[Path, int]:
         """The line of the new version, or of the old one for what is gone; else of the nearest parent."""
         new, old = self.pair.new, self.pair.old
-        if self.new_path not in new.lines and self.old_path in old.lines:
+        is_gone = len(self.old_path) > len(self.new_path) or self.new_path not in new.lines
+        if is_gone and self.old_path in old.lines:
             return old.file, old.lines[self.old_path]
         problem = new.problem(self.new_path, "")
         return problem.file, problem.line
@@ -167,3 +168,15 @@ def keyed(items: Any, key: str) -> dict[str, tuple[int, dict[str, Any]]]:
     for index, item in enumerate(items or []):
         result.setdefault(str(item.get(key)), (index, item))
     return result
+
+
+def compare_custom(
+    place: Place, old: Any, new: Any, known: Mapping[str, Compare], otherwise: Compare = undecided
+) -> Iterator[Change]:
+    """Custom properties by their names."""
+    before, after = keyed(old, "property"), keyed(new, "property")
+    for name in dict.fromkeys((*after, *before)):
+        (old_at, old_item), (new_at, new_item) = before.get(name, (None, {})), after.get(name, (None, {}))
+        was, is_now = old_item.get("value"), new_item.get("value")
+        if was != is_now:
+            yield from known.get(name, otherwise)(place.items(old_at, new_at, name), was, is_now)

@@ -11,6 +11,7 @@ from transforms.contracts.diff.change import (
     Compare,
     Kind,
     Place,
+    compare_custom,
     compare_keys,
     cosmetic,
     ignored,
@@ -18,12 +19,10 @@ from transforms.contracts.diff.change import (
     show,
     undecided,
 )
+from transforms.contracts.diff.mappings import added_mapping, compare_mapping
 from transforms.contracts.diff.quality import compare_quality
-from transforms.contracts.expressions import ExpressionError, normal_form, referenced_columns
-from transforms.contracts.model import Entity
 from transforms.contracts.parts import custom_property
 from transforms.contracts.time_formats import to_strptime
-from transforms.sql import identifier
 
 _LEVELS = ("public", "internal", "confidential", "restricted")
 _KEPT_BACK = "Models that publish the column are refused until they leave it out."
@@ -48,10 +47,7 @@ def compare_columns(place: Place, old: Any, new: Any) -> Iterator[Change]:
 
 def _added(place: Place, name: str, node: Mapping[str, Any]) -> Change:
     if place.pair.kind is Kind.SOURCE:
-        reason = _why_a_mapping_breaks(place.pair.entities.get(_entity_name(place)), name)
-        if reason or node.get("required"):
-            return place.breaking("mapped now", reason or "Files without the column are refused.")
-        return place.compatible("mapped now", "Was null in every row of this source.")
+        return added_mapping(place, name, node)
     tags = node.get("tags") or ()
     if "personal_data" in tags and custom_property(dict(node), "publish") == "allowed":
         return place.breaking("new column with personal data, publish: allowed", _LEAVES, alarm=True)
@@ -66,31 +62,9 @@ def _removed(place: Place) -> Change:
     return place.breaking("column removed", "Models and sources that name it fail.")
 
 
-def _why_a_mapping_breaks(entity: Entity | None, name: str) -> str:
-    """What may refuse a row, or join people, once a column that was null has values; '' if nothing can."""
-    if entity is None:
-        return "Cannot be decided without the entity: treated as breaking."
-    columns = {column.name: column for column in entity.columns}
-    if name not in columns:
-        return "The entity has no such column."
-    column = columns[name]
-    if column.is_identifier:
-        return "An identifier: people may be joined who were apart, and customer ids change."
-    limits = (column.enum, column.minimum, column.maximum, column.max_length, column.pattern)
-    ruled = any((name,) in referenced_columns(rule.expression) for rule in entity.rules)
-    if column.physical_type != "VARCHAR" or any(limit not in (None, ()) for limit in limits) or ruled:
-        return "Rows whose value breaks the entity's rules are quarantined, though they passed without it."
-    return ""
-
-
-def _entity_name(place: Place) -> str:
-    schema = place.pair.new.data["schema"][0]
-    return str(custom_property(schema, "entity", schema.get("name")))
-
-
 def _compare_column(place: Place, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
     if place.pair.kind is Kind.SOURCE:
-        yield from _compare_mapping(place, old, new)
+        yield from compare_mapping(place, old, new)
         yield from compare_keys(place, old, new, _SOURCE_KEYS)
         return
     yield from _compare_key(place, old, new)
@@ -133,50 +107,6 @@ def _compare_protection(place: Place, old: dict[str, Any], new: dict[str, Any]) 
         yield place.child("customProperties", "publish").breaking("no longer allowed", _KEPT_BACK)
 
 
-def _compare_mapping(place: Place, old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[Change]:
-    before, after = _expression(old), _expression(new)
-    key = "transformLogic" if new.get("transformLogic") is not None else "physicalName"
-    at = place.child(key, "")
-    if before is None or after is None or _normal(before) != _normal(after):
-        yield at.breaking(
-            f"{show(_source_text(old))} → {show(_source_text(new))}", "Values may change; rows may be refused."
-        )
-        return
-    if before != after:
-        yield at.cosmetic("expression written differently", "It means the same.")
-    was, is_now = set(_reads(old)), set(_reads(new))
-    listed = place.child("transformSourceObjects", "transformSourceObjects")
-    if is_now - was:
-        effect = "A file without it is refused where the column is required."
-        yield listed.breaking(f"{show(', '.join(sorted(is_now - was)))} added", effect)
-    elif was - is_now:
-        yield listed.compatible(f"{show(', '.join(sorted(was - is_now)))} removed", "The expression did not read it.")
-
-
-def _expression(node: Mapping[str, Any]) -> str | None:
-    if node.get("transformLogic") is not None:
-        return str(node["transformLogic"])
-    return identifier(str(node["physicalName"])) if node.get("physicalName") is not None else None
-
-
-def _normal(expression: str) -> str:
-    try:
-        return normal_form(expression)
-    except ExpressionError:
-        return expression
-
-
-def _reads(node: Mapping[str, Any]) -> tuple[str, ...]:
-    physical = (str(node["physicalName"]),) if node.get("physicalName") is not None else ()
-    if node.get("transformLogic") is None:
-        return physical
-    return tuple(str(name) for name in node.get("transformSourceObjects") or ()) or physical
-
-
-def _source_text(node: Mapping[str, Any]) -> Any:
-    return node["transformLogic"] if node.get("transformLogic") is not None else node.get("physicalName")
-
-
 def _options(place: Place, old: Any, new: Any) -> Iterator[Change]:
     known = {**constraints.OPTIONS, "format": _time_format, "defaultTimezone": _time_zone}
     yield from compare_keys(place, old or {}, new or {}, known)
@@ -196,6 +126,10 @@ def _time_format(place: Place, old: Any, new: Any) -> Iterator[Change]:
 def _time_zone(place: Place, old: Any, new: Any) -> Iterator[Change]:
     if (old or "UTC") != (new or "UTC"):
         yield place.breaking(f"{show(old or 'UTC')} → {show(new or 'UTC')}", "Every moment without a zone moves.")
+
+
+def _provider_type(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    yield place.breaking(f"{show(old)} → {show(new)}", "The provider's values are read with another type.")
 
 
 def _logical_type(place: Place, old: Any, new: Any) -> Iterator[Change]:
@@ -226,17 +160,16 @@ def _source_tags(place: Place, old: Any, new: Any) -> Iterator[Change]:
 
 
 def _custom_properties(place: Place, old: Any, new: Any) -> Iterator[Change]:
-    before, after = keyed(old, "property"), keyed(new, "property")
-    for name in dict.fromkeys((*after, *before)):
-        (old_at, old_item), (new_at, new_item) = before.get(name, (None, {})), after.get(name, (None, {}))
-        was, is_now = old_item.get("value"), new_item.get("value")
-        here = place.items(old_at, new_at, name)
-        if name == "decimalSeparator":
-            if (was or ".") != (is_now or "."):
-                message = f"{show(was or '.')} → {show(is_now or '.')}"
-                yield here.breaking(message, "Numbers are read otherwise: rows are refused or change.")
-        elif was != is_now and not (name == "publish" and place.pair.kind is Kind.ENTITY):
-            yield here.undecided(was, is_now)
+    known: dict[str, Compare] = {"decimalSeparator": _decimal_separator}
+    if place.pair.kind is Kind.ENTITY:
+        known["publish"] = ignored
+    yield from compare_custom(place, old, new, known)
+
+
+def _decimal_separator(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    if (old or ".") != (new or "."):
+        effect = "Numbers are read otherwise: rows are refused or change."
+        yield place.breaking(f"{show(old or '.')} → {show(new or '.')}", effect)
 
 
 _TEXTS = (
@@ -264,7 +197,7 @@ _ENTITY_KEYS: dict[str, Compare] = {
 }
 _SOURCE_KEYS: dict[str, Compare] = {
     **_COMMON,
-    "physicalType": cosmetic,
+    "physicalType": _provider_type,
     "physicalName": ignored,
     "transformLogic": ignored,
     "transformSourceObjects": ignored,
