@@ -8,8 +8,9 @@ from orchestration.run_lock import RunLock
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts, Entity, SourceContract
 from transforms.lake.freshness import is_fresh
+from transforms.lake.generations import drop_former_sources
 from transforms.lake.load import LoadReport, load_source, utc_now
-from transforms.lake.records import accepted_columns, drop_former_sources, ensure_empty_batch
+from transforms.lake.records import accepted_columns, ensure_empty_batch
 from transforms.lake.totals import lake_totals
 from transforms.settings import Settings
 

@@ -16,21 +16,49 @@ from transforms.sql import identifier, literal
 class RawTable:
     """What a reader made of a file: one row per record, physical columns as they came.
 
-    ``name`` is a table or view of the connection with a column ``_ws_row`` (physical row number in the file) and the
-    physical ``columns`` with their DuckDB types; ``payload`` is an SQL expression for the record as text, kept when
-    the row is refused, ``extra`` one for the unmapped columns as JSON (or NULL).
+    ``name`` is a table, a view or a call of a table function with the physical ``columns`` (DuckDB types). Rows that
+    are dense and in the order of the file need no number: the first one is row ``first_row`` of the file; else the
+    table has a column ``_ws_row``. ``text`` names the column that holds the record as it came; without it the record
+    is kept as a JSON object of its columns. ``extra`` is SQL for the unmapped columns as JSON (or NULL), ``fault`` SQL
+    for the reason why a row is no record at all (or NULL).
     """
 
     name: str
     columns: MappingType[str, str]
-    payload: str
+    first_row: int | None = None
+    text: str | None = None
     extra: str = "CAST(NULL AS VARCHAR)"
+    fault: str | None = None
+
+    @property
+    def row_number(self) -> str | None:
+        """SQL for the physical row number within the table, None where it goes by position."""
+        return "_ws_row" if self.first_row is None else None
+
+    def payload(self, column: MappingType[str, str] | None = None) -> str:
+        """SQL for the record as text; ``column`` says under which SQL the physical columns are found."""
+        if self.text is not None:
+            return column[self.text] if column else identifier(self.text)
+        fields = ", ".join(f"{literal(name)}, {column[name] if column else identifier(name)}" for name in self.columns)
+        return f"CAST(json_object({fields}) AS VARCHAR)"
+
+    @property
+    def payload_columns(self) -> tuple[str, ...]:
+        """Physical columns that ``payload`` reads."""
+        return tuple(self.columns) if self.text is None else (self.text,)
+
+
+def key_hash(contract: SourceContract, prefix: str = "") -> str:
+    """SQL for the 64-bit hash of an entity's key; DuckDB's own hash, so see ``hash_version``."""
+    dot = f"{prefix}." if prefix else ""
+    return f"hash({', '.join(dot + identifier(name) for name in contract.entity.key)})"
 
 
 def gate_query(connection: duckdb.DuckDBPyConnection, contract: SourceContract, raw: RawTable, received_at: str) -> str:
-    """SQL with a row per raw row: ``_row``, every column of the entity, ``_extra``, ``_reasons``.
+    """SQL with a row per raw row: every column of the entity, ``_extra``, ``_key_hash``, ``_reasons``, ``_raw``.
 
-    ``_reasons`` is NULL for a good row, else all broken rules joined by '; '. ``received_at`` is an ISO timestamp
+    ``_reasons`` is NULL for a good row, else all broken rules joined by '; '; ``_raw`` is the record as it came, for
+    rows with reasons only. ``_row`` is there where the raw table numbers its rows. ``received_at`` is an ISO timestamp
     (UTC). A physical column that the file lacks counts as NULL.
     """
     source = _with_absent_columns(contract, raw)
@@ -40,7 +68,7 @@ def gate_query(connection: duckdb.DuckDBPyConnection, contract: SourceContract, 
     typed, reasons = [], []
     for column in contract.entity.columns:
         name = identifier(column.name)
-        if column.name not in mapped:
+        if column.name not in values:
             typed.append(f"CAST(NULL AS {column.physical_type}) AS {name}")
             continue
         value = f"v.{identifier('_v_' + column.name)}"
@@ -48,18 +76,34 @@ def gate_query(connection: duckdb.DuckDBPyConnection, contract: SourceContract, 
         typed.append(f"CAST({cast} AS {column.physical_type}) AS {name}")
         reasons += _column_reasons(column, value, types[column.name])
     reasons += [_rule_reason(rule) for rule in (*contract.entity.rules, *contract.rules)]
-    selected = ["_ws_row AS _row", f"{raw.extra} AS _extra", *_raw_struct(contract)]
+    kept = {name: f"_p_{position}" for position, name in enumerate(raw.payload_columns)}
+    selected = [f"{raw.extra} AS _extra", *_raw_struct(contract)]
+    selected += [f"{identifier(name)} AS {alias}" for name, alias in kept.items()]
     selected += [f"{sql} AS {identifier('_v_' + name)}" for name, sql in values.items()]
+    numbered = ""
+    if raw.row_number:
+        selected.append(f"{raw.row_number} AS _row")
+        numbered = "_row, "
     failed = " OR ".join(f"({condition})" for condition, _ in reasons) or "false"
     texts = ", ".join(f"CASE WHEN {condition} THEN {literal(reason)} END" for condition, reason in reasons) or "NULL"
-    names = ", ".join(f"t.{identifier(column.name)}" for column in contract.entity.columns)
+    verdict = f"CASE WHEN {failed} THEN concat_ws('; ', {texts}) END"
+    if raw.fault:
+        # What is no record breaks every rule; only the first cause is worth a word.
+        selected.append(f"({raw.fault}) AS _fault")
+        verdict = f"CASE WHEN t._fault IS NOT NULL THEN t._fault WHEN {failed} THEN concat_ws('; ', {texts}) END"
+    names = ", ".join(identifier(column.name) for column in contract.entity.columns)
+    # The record's text is made for refused rows only: it costs more than all the checks.
+    payload = raw.payload(kept)
     return f"""
-        SELECT t._row, {names}, t._extra,
-               CASE WHEN {failed} THEN concat_ws('; ', {texts}) END AS _reasons
+        SELECT {numbered}{names}, _extra, {key_hash(contract)} AS _key_hash, _reasons,
+               CASE WHEN _reasons IS NOT NULL THEN {payload} END AS _raw
         FROM (
-            SELECT v.*, {", ".join(typed)}, CAST({literal(received_at)} AS TIMESTAMP) AS _received_at
-            FROM (SELECT {", ".join(selected)} FROM {source}) AS v
-        ) AS t
+            SELECT t.*, {verdict} AS _reasons
+            FROM (
+                SELECT v.*, {", ".join(typed)}, CAST({literal(received_at)} AS TIMESTAMP) AS _received_at
+                FROM (SELECT {", ".join(selected)} FROM {source}) AS v
+            ) AS t
+        ) AS u
     """
 
 

@@ -132,6 +132,8 @@ class SourceContract:
     load_mode: str = "append"
     latest_by: str = RECEIVED_AT
     max_deleted_share: float = 0.2
+    # The provider's own types of physical columns, where the contract names them.
+    physical_types: dict[str, str] = field(default_factory=dict, hash=False)
     # Not part of the fingerprint: they judge a load and decide nothing about a row.
     dataset_rules: tuple[DatasetRule, ...] = ()
 
@@ -169,5 +171,18 @@ class SourceContract:
             (m.column.name, m.expression, m.source_columns, m.required, m.time_format, m.time_zone, m.decimal_separator)
             for m in self.mappings
         ]
-        text = repr((GATE_VERSION, self.server.reading, entity, rules, mappings, self.load_mode, self.latest_by))
+        text = repr(
+            (
+                GATE_VERSION,
+                self.server.reading,
+                entity,
+                rules,
+                mappings,
+                self.load_mode,
+                self.latest_by,
+                sorted(self.physical_types.items()),
+                self.block_rate,
+                self.max_deleted_share,
+            )
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -69,6 +69,11 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
         load_mode=load_mode,
         latest_by=latest_by,
         max_deleted_share=max_deleted,
+        physical_types={
+            str(node["physicalName"]): str(node["physicalType"]).upper()
+            for node in schema.get("properties") or []
+            if node.get("physicalName") and node.get("physicalType")
+        },
         dataset_rules=measured,
     )
 

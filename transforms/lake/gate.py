@@ -13,67 +13,255 @@ import duckdb
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import gate_query
 from transforms.lake.inspection import BrokenFileError
-from transforms.lake.keys import KnownKeys, settle_duplicates
+from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, settle_keys
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged, stage
+from transforms.lake.readers.delimited import forget_rejects
+from transforms.lake.readers.drift import refuse_narrowed
 from transforms.lake.records import (
     ACCEPTED,
-    KEYS,
     QUARANTINE,
     QUARANTINE_COLUMNS,
+    SUPERSEDED,
     FileRecord,
-    batch_id,
     commit_batch,
-    source_folder,
     write_record,
 )
+from transforms.lake.releases import WAIVABLE, Releases
 from transforms.settings import Settings
 from transforms.sql import columns, literal, raise_if_machine, scalars
+
+# A file with fewer bad rows is never held, whatever their share: three rows prove nothing.
+MIN_HELD_ROWS = 100
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What became of one file."""
+    """What became of one file; ``reasons`` counts the broken rules of its rows."""
 
     record: FileRecord
-    new_columns: tuple[str, ...] = ()
-    absent_columns: tuple[str, ...] = ()
     reasons: dict[str, int] = field(default_factory=dict)
 
 
-def gate_file(
-    connection: duckdb.DuckDBPyConnection,
-    settings: Settings,
-    contract: SourceContract,
-    file: LandedFile,
-    known: KnownKeys,
-    loaded_at: dt.datetime,
-) -> GateResult:
-    """Check a landed file and commit its batch: accepted rows, quarantine, record.
+@dataclass(frozen=True)
+class Gate:
+    """What all files of one load have in common.
 
-    A file that cannot be taken as a whole is committed as rejected, with its reason and no rows. The batch appears
-    in the lake by one rename, so that a kill leaves either nothing or all of it.
+    ``folder`` takes the batches; ``column_types`` are the types that typed files of the source had so far.
     """
-    batch = batch_id(contract, file)
-    temporary = settings.scratch / f"batch-{os.getpid()}-{batch}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    try:
-        staged = stage(connection, settings, contract, file)
-        _check(connection, contract, staged, file)
-        settle_duplicates(connection, contract, known)
-        result = _write(connection, contract, staged, file, batch, loaded_at, temporary)
-        if not result.record.balances:
-            raise BrokenFileError(f"accounting: {result.record}")
-    except BrokenFileError as error:
-        shutil.rmtree(temporary)
-        temporary.mkdir()
-        result = GateResult(rejected(contract, file, batch, str(error), loaded_at))
-    write_record(temporary, result.record)
-    commit_batch(temporary, source_folder(settings, contract) / batch)
-    if result.record.status == "loaded":
-        known.add(connection, source_folder(settings, contract) / batch)
-    return result
+
+    connection: duckdb.DuckDBPyConnection
+    settings: Settings
+    contract: SourceContract
+    folder: Path
+    known: KnownKeys
+    releases: Releases
+    column_types: dict[str, str]
+
+    def pass_file(self, file: LandedFile, batch: str, loaded_at: dt.datetime) -> GateResult:
+        """Check a landed file and commit its batch: accepted rows, quarantine, record.
+
+        A file that cannot be taken as a whole is committed as rejected, with its reason and no rows. The batch
+        appears in the lake by one rename, so that a kill leaves either nothing or all of it.
+        """
+        temporary = self.settings.scratch / f"batch-{os.getpid()}-{batch}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        try:
+            staged = self._check(file)
+            refuse_narrowed(self.contract, staged.raw.columns, self.column_types)
+            settle_keys(self.connection, self.contract, self.known, batch)
+            rule, remark = self._hold(file, staged, batch)
+            result = self._write(staged, file, batch, loaded_at, temporary, rule, remark)
+            if not result.record.balances:
+                raise BrokenFileError(f"accounting: {result.record}")
+        except BrokenFileError as error:
+            shutil.rmtree(temporary)
+            temporary.mkdir()
+            result = GateResult(rejected(self.contract, file, batch, str(error), loaded_at))
+        write_record(temporary, result.record)
+        commit_batch(temporary, self.folder / batch)
+        if result.record.status == "loaded":
+            self.known.add(self.folder / batch)
+            self.column_types.update(result.record.column_types)
+        return result
+
+    def _check(self, file: LandedFile) -> Staged:
+        """Fill ``gated``: a row per record with its canonical columns, the rules that it breaks, its number."""
+        staged = stage(self.connection, self.settings, self.contract, file)
+        forget_rejects(self.connection)
+        fault: duckdb.Error | None = None
+        try:
+            rows = self._gate(staged, file)
+        except duckdb.Error as error:
+            raise_if_machine(error)
+            fault, rows = error, -1
+        if staged.reread and (rows != staged.expected_rows or self._has_rejects()):
+            staged, fault = staged.reread(), None
+            try:
+                rows = self._gate(staged, file)
+            except duckdb.Error as error:
+                raise_if_machine(error)
+                fault = error
+        if fault:
+            text = str(fault).splitlines()[0]
+            remedy = f"mend the file, or the expressions of {self.contract.file.name}"
+            raise BrokenFileError(f"contract: {text}; {remedy}") from fault
+        if staged.expected_rows is not None and rows != staged.expected_rows and not staged.reread:
+            raise BrokenFileError(f"accounting: {staged.expected_rows} records in the file, {rows} read")
+        self._waive(file, staged.raw.first_row)
+        return staged
+
+    def _has_rejects(self) -> bool:
+        found = self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchone()
+        return bool(found) and scalars(self.connection, "SELECT count(*) FROM reject_errors") != (0,)
+
+    def _gate(self, staged: Staged, file: LandedFile) -> int:
+        raw = staged.raw
+        query = gate_query(self.connection, self.contract, raw, file.received_at.replace(tzinfo=None).isoformat())
+        self.connection.execute("DROP VIEW IF EXISTS gated")
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE gated_rows AS {query}")
+        # Rows keep the order of the file, so that a row's place in the table is its place there.
+        number = "" if raw.first_row is None else f"rowid + {raw.first_row} AS _row, "
+        self.connection.execute(f"CREATE TEMP VIEW gated AS SELECT {number}* FROM gated_rows")
+        return scalars(self.connection, "SELECT count(*) FROM gated_rows")[0]
+
+    def _waive(self, file: LandedFile, first_row: int | None) -> None:
+        """Let the rows through that a person has released, where they break rules and not the types."""
+        self.connection.execute("CREATE OR REPLACE TEMP TABLE released (_row BIGINT)")
+        rows = self.releases.rows_of(file)
+        if not rows:
+            return
+        waivable = f"regexp_full_match(_reasons, {literal(f'({WAIVABLE})(; ({WAIVABLE}))*')})"
+        self.connection.execute(
+            f"INSERT INTO released SELECT _row FROM gated WHERE {waivable} AND list_contains($rows, _row)",
+            {"rows": rows},
+        )
+        place = "_row" if first_row is None else "rowid"
+        released = f"SELECT _row - {first_row or 0} FROM released"
+        self.connection.execute(f"UPDATE gated_rows SET _reasons = NULL, _raw = NULL WHERE {place} IN ({released})")
+
+    def _hold(self, file: LandedFile, staged: Staged, batch: str) -> tuple[str | None, str | None]:
+        """Rule by which all rows of the file have to wait (None: they need not), and a remark for its record."""
+        connection, contract = self.connection, self.contract
+        unparsed = scalars(connection, f"SELECT count(*) FROM {staged.unparsed}")[0] if staged.unparsed else 0
+        bad, conflicts, rows = scalars(
+            connection,
+            "SELECT count(*) FILTER (_reasons IS NOT NULL),"
+            " (SELECT count(*) FROM verdicts WHERE _verdict = 'duplicate_key'), count(*) FROM gated_rows",
+        )
+        quarantined, read = bad + conflicts + unparsed, rows + unparsed
+        released = self.releases.of_file(file)
+        if quarantined >= MIN_HELD_ROWS and quarantined > contract.block_rate * read and not released:
+            share = f"{quarantined / read:.1%} of the rows break the contract, allowed are {contract.block_rate:.1%}"
+            return "held:quarantine_rate", f"held: {share}; mend the contract, have the file mended, or release it"
+        if contract.load_mode != "snapshot":
+            return None, None
+        keyless = " OR ".join(f"{name} IS NULL" for name in columns(contract.entity.key).split(", "))
+        unknown = unparsed + scalars(connection, f"SELECT count(*) FROM gated_rows WHERE {keyless}")[0]
+        if unknown:
+            return None, f"deleted nothing: {unknown} rows have no readable key and may be any record"
+        gone, current = delete_what_is_gone(connection, batch, self.known)
+        if gone >= MIN_HELD_ROWS and gone > contract.max_deleted_share * current and not released:
+            share = f"{gone / current:.1%} of the records are gone, allowed are {contract.max_deleted_share:.1%}"
+            return "held:deleted_share", f"held: {share}; have the snapshot completed, or release it"
+        return None, None
+
+    def _write(
+        self,
+        staged: Staged,
+        file: LandedFile,
+        batch: str,
+        loaded_at: dt.datetime,
+        folder: Path,
+        held_by: str | None,
+        remark: str | None,
+    ) -> GateResult:
+        connection, contract = self.connection, self.contract
+        if held_by:
+            connection.execute(
+                f"INSERT INTO verdicts SELECT _row, {literal(held_by)} FROM gated ANTI JOIN verdicts USING (_row)"
+                " WHERE _reasons IS NULL"
+            )
+            connection.execute("DELETE FROM superseding")
+        stamps = (
+            f"{literal(contract.name)} AS _source, {literal(file.name)} AS _file, _row, {literal(batch)} AS _batch_id,"
+            f" CAST({literal(loaded_at.replace(tzinfo=None).isoformat())} AS TIMESTAMP) AS _loaded_at"
+        )
+        verdicts = dict(connection.execute("SELECT _verdict, count(*) FROM verdicts GROUP BY ALL").fetchall())
+        # An anti join with nothing would still cost the order of the rows its ease.
+        good = "gated WHERE _reasons IS NULL"
+        if verdicts:
+            good = "(SELECT * FROM gated ANTI JOIN verdicts USING (_row)) WHERE _reasons IS NULL ORDER BY _row"
+        entity_columns = columns([column.name for column in contract.entity.columns])
+        self._copy(f"SELECT {entity_columns}, {stamps}, _extra FROM {good}", folder / ACCEPTED)
+        self._copy(f"SELECT _key_hash, _row FROM {good}", folder / keys_file(connection))
+        self._copy("SELECT * FROM superseding ORDER BY ALL", folder / SUPERSEDED)
+        self._collect_refused(staged, verdicts)
+        stage_of = (
+            "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
+            " WHEN reasons LIKE '%type:%' THEN 'type' WHEN reasons = 'duplicate_key' THEN 'key' ELSE 'rule' END"
+        )
+        entity = literal(contract.entity.name)
+        refused = f"SELECT {entity} AS entity, {stamps}, {stage_of} AS stage, reasons, raw FROM refused"
+        self._copy(f"SELECT {columns(list(QUARANTINE_COLUMNS))} FROM ({refused}) ORDER BY _row", folder / QUARANTINE)
+        moment = columns([contract.entity.occurred_at])
+        accepted, first, last = scalars(
+            connection, f"SELECT count(*), min({moment}), max({moment}) FROM (SELECT * FROM {good})"
+        )
+        quarantined, released = scalars(
+            connection, "SELECT (SELECT count(*) FROM refused), (SELECT count(*) FROM released)"
+        )
+        unparsed = scalars(connection, f"SELECT count(*) FROM {staged.unparsed}")[0] if staged.unparsed else 0
+        reasons = dict(
+            connection.execute(
+                "SELECT reason, count(*) FROM (SELECT unnest(string_split(reasons, '; ')) AS reason FROM refused)"
+                " GROUP BY ALL ORDER BY ALL"
+            ).fetchall()
+        )
+        changed = dict(connection.execute("SELECT _kind, count(*) FROM superseding GROUP BY ALL").fetchall())
+        typed = contract.server.format == "parquet"
+        record = FileRecord(
+            source=contract.name,
+            entity=contract.entity.name,
+            file=file.name,
+            file_sha256=file.sha256,
+            batch_id=batch,
+            rows_read=scalars(connection, "SELECT count(*) FROM gated_rows")[0] + unparsed,
+            rows_accepted=accepted,
+            rows_quarantined=quarantined,
+            rows_duplicate=verdicts.get("duplicate", 0),
+            status="held" if held_by else "loaded",
+            reason=remark,
+            loaded_at=loaded_at,
+            first_occurred_at=first,
+            last_occurred_at=last,
+            rows_released=0 if held_by else released,
+            rows_replaced=changed.get("replaced", 0),
+            rows_deleted=changed.get("deleted", 0),
+            new_columns=staged.new_columns,
+            absent_columns=staged.absent_columns,
+            column_types=tuple(staged.raw.columns.items()) if typed else (),
+        )
+        return GateResult(record, reasons)
+
+    def _collect_refused(self, staged: Staged, verdicts: dict[str, int]) -> None:
+        """Fill ``refused`` (_row, reasons, raw): rows with reasons, rows with a verdict, records never parsed."""
+        raw = staged.raw
+        parts = ["SELECT _row, _reasons AS reasons, _raw AS raw FROM gated WHERE _reasons IS NOT NULL"]
+        if staged.unparsed:
+            parts.append(f"SELECT _ws_row, reason, payload FROM {staged.unparsed}")
+        if set(verdicts) - {"duplicate"}:
+            number = raw.row_number or f"row_number() OVER () - 1 + {raw.first_row}"
+            parts.append(
+                "SELECT v._row, v._verdict, r.payload FROM verdicts AS v"
+                f" JOIN (SELECT {number} AS _row, {raw.payload()} AS payload FROM {raw.name}) AS r USING (_row)"
+                " WHERE v._verdict <> 'duplicate'"
+            )
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {' UNION ALL '.join(parts)}")
+
+    def _copy(self, query: str, path: Path) -> None:
+        self.connection.execute(f"COPY ({query}) TO {literal(path)} (FORMAT parquet, COMPRESSION zstd)")
 
 
 def rejected(contract: SourceContract, file: LandedFile, batch: str, reason: str, loaded_at: dt.datetime) -> FileRecord:
@@ -81,95 +269,3 @@ def rejected(contract: SourceContract, file: LandedFile, batch: str, reason: str
     return FileRecord(
         contract.name, contract.entity.name, file.name, file.sha256, batch, 0, 0, 0, 0, "rejected", reason, loaded_at
     )
-
-
-def _check(connection: duckdb.DuckDBPyConnection, contract: SourceContract, staged: Staged, file: LandedFile) -> None:
-    """Fill the temp table ``gated``: canonical columns, reasons, and a status that the key check completes."""
-    try:
-        query = gate_query(connection, contract, staged.raw, file.received_at.replace(tzinfo=None).isoformat())
-        connection.execute(
-            f"CREATE OR REPLACE TEMP TABLE gated AS SELECT *, CAST(NULL AS VARCHAR) AS _duplicate FROM ({query})"
-        )
-    except duckdb.Error as error:
-        raise_if_machine(error)
-        text = str(error).splitlines()[0]
-        raise BrokenFileError(f"contract: {text}; mend the file, or the expressions of {contract.file.name}") from error
-
-
-def _write(
-    connection: duckdb.DuckDBPyConnection,
-    contract: SourceContract,
-    staged: Staged,
-    file: LandedFile,
-    batch: str,
-    loaded_at: dt.datetime,
-    folder: Path,
-) -> GateResult:
-    stamps = (
-        f"{literal(contract.name)} AS _source, {literal(file.name)} AS _file, _row, {literal(batch)} AS _batch_id,"
-        f" CAST({literal(loaded_at.replace(tzinfo=None).isoformat())} AS TIMESTAMP) AS _loaded_at"
-    )
-    entity_columns = [column.name for column in contract.entity.columns]
-    connection.execute(
-        f"COPY (SELECT {columns(entity_columns)}, {stamps}, _extra FROM gated"
-        f" WHERE _reasons IS NULL AND _duplicate IS NULL ORDER BY _row)"
-        f" TO {literal(folder / ACCEPTED)} (FORMAT parquet, COMPRESSION zstd)"
-    )
-    connection.execute(
-        "COPY (SELECT _key_hash FROM gated_keys SEMI JOIN"
-        " (SELECT _row FROM gated WHERE _reasons IS NULL AND _duplicate IS NULL) USING (_row))"
-        f" TO {literal(folder / KEYS)} (FORMAT parquet, COMPRESSION zstd)"
-    )
-    connection.execute(
-        f"""
-        CREATE OR REPLACE TEMP TABLE refused AS
-        SELECT g._row, coalesce(g._reasons, g._duplicate) AS reasons, r._payload AS raw
-        FROM (SELECT _ws_row AS _ws_line, {staged.raw.payload} AS _payload FROM {staged.raw.name}) AS r
-        JOIN (SELECT _row, _reasons, _duplicate FROM gated
-              WHERE _reasons IS NOT NULL OR _duplicate = 'duplicate_key') AS g ON g._row = r._ws_line
-        UNION ALL SELECT _ws_row, reason, payload FROM {staged.unparsed}
-        """
-    )
-    stage_of = (
-        "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE '%type:%' THEN 'type'"
-        " WHEN reasons = 'duplicate_key' THEN 'key' ELSE 'rule' END"
-    )
-    refused = (
-        f"SELECT {literal(contract.entity.name)} AS entity, {stamps}, {stage_of} AS stage, reasons, raw FROM refused"
-    )
-    connection.execute(
-        f"COPY (SELECT {columns(list(QUARANTINE_COLUMNS))} FROM ({refused}) ORDER BY _row)"
-        f" TO {literal(folder / QUARANTINE)} (FORMAT parquet, COMPRESSION zstd)"
-    )
-    moment = columns([contract.entity.occurred_at])
-    accepted, duplicate, first, last, quarantined = scalars(
-        connection,
-        f"""
-        SELECT count(*) FILTER (good), count(*) FILTER (_duplicate = 'duplicate'),
-               min({moment}) FILTER (good), max({moment}) FILTER (good), (SELECT count(*) FROM refused)
-        FROM (SELECT *, _reasons IS NULL AND _duplicate IS NULL AS good FROM gated)
-        """,
-    )
-    reasons = dict(
-        connection.execute(
-            "SELECT reason, count(*) FROM (SELECT unnest(string_split(reasons, '; ')) AS reason FROM refused)"
-            " GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
-    )
-    record = FileRecord(
-        source=contract.name,
-        entity=contract.entity.name,
-        file=file.name,
-        file_sha256=file.sha256,
-        batch_id=batch,
-        rows_read=staged.rows,
-        rows_accepted=accepted,
-        rows_quarantined=quarantined,
-        rows_duplicate=duplicate,
-        status="loaded",
-        reason=None,
-        loaded_at=loaded_at,
-        first_occurred_at=first,
-        last_occurred_at=last,
-    )
-    return GateResult(record, staged.new_columns, staged.absent_columns, reasons)

@@ -9,20 +9,16 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from transforms.contracts import SourceContract
-from transforms.lake.gate import GateResult, gate_file
-from transforms.lake.keys import KnownKeys
+from transforms.lake.gate import Gate, GateResult
+from transforms.lake.generations import generation_folder, inherit, show, shown
+from transforms.lake.keys import KnownKeys, goes_by_arrival
 from transforms.lake.landing import LandedFile, land, last_state, received_files
-from transforms.lake.records import (
-    FileRecord,
-    batch_id,
-    commit_batch,
-    ensure_empty_batch,
-    read_record,
-    source_folder,
-    write_record,
-)
+from transforms.lake.readers.drift import likely_renames
+from transforms.lake.records import FileRecord, batch_id, commit_batch, ensure_empty_batch, read_record, write_record
+from transforms.lake.releases import read_releases
 from transforms.settings import Settings
 from transforms.sources import deliveries, location
 from transforms.sources.delivery import UnreadableError
@@ -48,8 +44,6 @@ class LoadReport:
     loaded: tuple[FileRecord, ...]
     records: tuple[FileRecord, ...]
     reasons: dict[str, int]
-    new_columns: dict[str, str]
-    absent_columns: dict[str, str]
     elapsed_seconds: float
     newest_arrival: dt.datetime | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
@@ -61,8 +55,37 @@ class LoadReport:
     @property
     def rejected(self) -> tuple[FileRecord, ...]:
         """Files that were refused as a whole and have not come again since, mended or complete."""
+        return self._latest("rejected")
+
+    @property
+    def held(self) -> tuple[FileRecord, ...]:
+        """Files that wait for a person, and have not come again since."""
+        return self._latest("held")
+
+    def _latest(self, status: str) -> tuple[FileRecord, ...]:
         last = {record.file: record for record in self.records}
-        return tuple(record for record in last.values() if record.status == "rejected")
+        return tuple(record for record in last.values() if record.status == status)
+
+    @property
+    def new_columns(self) -> dict[str, str]:
+        """Columns that the contract does not know, each with a file that has it; values are kept in ``_extra``."""
+        return {column: record.file for record in self._newest for column in reversed(record.new_columns)}
+
+    @property
+    def absent_columns(self) -> dict[str, str]:
+        """Columns of the contract that do not come, each with a file that lacks it; they count as null."""
+        return {column: record.file for record in self._newest for column in reversed(record.absent_columns)}
+
+    @property
+    def renamed_columns(self) -> dict[str, str]:
+        """Absent columns with the new one that each may have become."""
+        return likely_renames(self.absent_columns, self.new_columns)
+
+    @property
+    def _newest(self) -> list[FileRecord]:
+        """Files of this load, newest first; where it brought none, the newest file: drift does not end overnight."""
+        read = [record for record in self.loaded or self.records if record.status in {"loaded", "held"}]
+        return read[::-1] if self.loaded else read[-1:]
 
     @property
     def quarantine_rate(self) -> float:
@@ -88,16 +111,10 @@ class LoadReport:
 class _Findings:
     loaded: list[FileRecord] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
-    new_columns: dict[str, str] = field(default_factory=dict)
-    absent_columns: dict[str, str] = field(default_factory=dict)
 
     def add(self, result: GateResult) -> None:
         self.loaded.append(result.record)
         self.reasons.update(result.reasons)
-        for column in result.new_columns:
-            self.new_columns.setdefault(column, result.record.file)
-        for column in result.absent_columns:
-            self.absent_columns.setdefault(column, result.record.file)
 
 
 def load_source(
@@ -105,8 +122,8 @@ def load_source(
 ) -> LoadReport:
     """Land a source's new files and pass each through the gate, in order of arrival.
 
-    Files already loaded under the same contract cost nothing. After a change of the contract every landed file is
-    gated anew; the batches of the old contract go when the new ones are in place.
+    Files already loaded under the same contract cost nothing. After a change of the contract, or a release, the
+    landed files are gated anew; readers see the old batches until the new ones are complete.
     """
     started = time.monotonic()
     say = progress or (lambda _: None)
@@ -119,61 +136,83 @@ def load_source(
         found = []
         unreadable[location(contract, settings)] = str(error)
     received = land(settings, contract.name, found, clock, unreadable)
-    folder = source_folder(settings, contract)
+    releases = read_releases(settings, contract.name)
+    wanted = _wanted(contract, received)
+    inherit(settings, contract, releases, [(batch, file.name) for batch, file in wanted.items()])
+    folder = generation_folder(settings, contract, releases)
+    if shown(settings, contract) is None:
+        show(settings, contract, folder)
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    wanted: dict[str, LandedFile] = {}
-    for file in received:
-        # A file that comes again with the same bytes keeps its place: who came first decides between conflicting rows.
-        wanted.setdefault(batch_id(contract, file), file)
-    pending = [file for batch, file in wanted.items() if batch not in present]
     findings = _Findings()
-    if pending:
-        _gate_pending(settings, contract, pending, wanted, present, findings, clock, say)
-    for stale in present - wanted.keys():
-        shutil.rmtree(folder / stale)
-    records = tuple(read_record(folder / batch) for batch in wanted)
+    if wanted.keys() - present:
+        _gate_pending(settings, contract, folder, wanted, present, findings, clock, say)
+    show(settings, contract, folder)
     return LoadReport(
         source=contract.name,
         entity=contract.entity.name,
         location=location(contract, settings),
         files_found=len(found),
         loaded=tuple(findings.loaded),
-        records=records,
+        records=tuple(read_record(folder / batch) for batch in wanted),
         reasons=dict(findings.reasons),
-        new_columns=findings.new_columns,
-        absent_columns=findings.absent_columns,
         elapsed_seconds=time.monotonic() - started,
         newest_arrival=max((file.received_at for file in received), default=None),
         unreadable=unreadable,
     )
 
 
+def _wanted(contract: SourceContract, received: list[LandedFile]) -> dict[str, LandedFile]:
+    """The batches that a source's files make, in order of arrival.
+
+    A file that comes again with the same bytes keeps its place: who came first decides between conflicting rows. Only
+    where the order of arrival itself says what is current, bytes that come back after others under the same path are
+    news: the table is again what it was.
+    """
+    wanted: dict[str, LandedFile] = {}
+    last: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for file in received:
+        first = batch_id(contract, file)
+        if not goes_by_arrival(contract):
+            wanted.setdefault(first, file)
+        elif last.get(file.name) != file.sha256:
+            times[first] += 1
+            wanted[batch_id(contract, file, times[first])] = file
+        last[file.name] = file.sha256
+    return wanted
+
+
 def _gate_pending(
     settings: Settings,
     contract: SourceContract,
-    pending: list[LandedFile],
+    folder: Path,
     wanted: dict[str, LandedFile],
     present: set[str],
     findings: _Findings,
     clock: Clock,
     say: Progress,
 ) -> None:
-    folder = source_folder(settings, contract)
-    by_content = {file.sha256: folder / batch for batch, file in wanted.items() if batch in present}
+    pending = [(batch, file) for batch, file in wanted.items() if batch not in present]
+    done = [folder / batch for batch in wanted if batch in present]
+    by_content = {wanted[path.name].sha256: path for path in done}
+    types: dict[str, str] = {}
+    if contract.server.format == "parquet":
+        for path in done:
+            types.update(read_record(path).column_types)
     started = said = time.monotonic()
     with scratch_connection(settings) as connection:
-        known = KnownKeys(connection, [folder / batch for batch in wanted if batch in present])
-        for index, file in enumerate(pending, start=1):
+        known = KnownKeys(connection, contract, done)
+        gate = Gate(connection, settings, contract, folder, known, read_releases(settings, contract.name), types)
+        for index, (batch, file) in enumerate(pending, start=1):
             earlier = by_content.get(file.sha256)
-            if earlier is not None:
-                findings.add(GateResult(_replayed(settings, contract, file, read_record(earlier), clock())))
+            if earlier is not None and not goes_by_arrival(contract):
+                findings.add(GateResult(_replayed(settings, folder, batch, file, read_record(earlier), clock())))
             else:
-                result = gate_file(connection, settings, contract, file, known, clock())
-                findings.add(result)
-                by_content[file.sha256] = folder / result.record.batch_id
+                findings.add(gate.pass_file(file, batch, clock()))
+                by_content[file.sha256] = folder / batch
             record = findings.loaded[-1]
             # A line a second is enough for a person; a backfill may have thousands of files.
-            if index < len(pending) and record.status != "rejected" and time.monotonic() - said < 1:
+            if index < len(pending) and record.status == "loaded" and time.monotonic() - said < 1:
                 continue
             said = time.monotonic()
             say(
@@ -183,10 +222,10 @@ def _gate_pending(
 
 
 def _replayed(
-    settings: Settings, contract: SourceContract, file: LandedFile, earlier: FileRecord, loaded_at: dt.datetime
+    settings: Settings, folder: Path, batch: str, file: LandedFile, earlier: FileRecord, loaded_at: dt.datetime
 ) -> FileRecord:
     """Commit the record of a file whose very bytes came before under another name."""
-    batch = batch_id(contract, file)
+    whole = earlier.status in {"loaded", "replayed"}
     record = replace(
         earlier,
         file=file.name,
@@ -194,15 +233,18 @@ def _replayed(
         rows_accepted=0,
         rows_quarantined=0,
         rows_duplicate=earlier.rows_read,
-        status="replayed" if earlier.status == "loaded" else earlier.status,
-        reason=f"same bytes as {earlier.file}" if earlier.status == "loaded" else earlier.reason,
+        status="replayed" if whole else earlier.status,
+        reason=f"same bytes as {earlier.file}" if whole else earlier.reason,
         loaded_at=loaded_at,
         first_occurred_at=None,
         last_occurred_at=None,
+        rows_released=0,
+        rows_replaced=0,
+        rows_deleted=0,
     )
     temporary = settings.scratch / f"batch-{os.getpid()}-{batch}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_record(temporary, record)
-    commit_batch(temporary, source_folder(settings, contract) / batch)
+    commit_batch(temporary, folder / batch)
     return record

@@ -6,7 +6,6 @@ import datetime as dt
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from transforms.contracts import Entity, SourceContract
 from transforms.lake.landing import LandedFile
 from transforms.settings import Settings
 
-ACCEPTED, QUARANTINE, RECORD, KEYS = "accepted.parquet", "quarantine.parquet", "record.parquet", "keys.parquet"
+ACCEPTED, QUARANTINE, RECORD = "accepted.parquet", "quarantine.parquet", "record.parquet"
+SUPERSEDED = "superseded.parquet"
 # Folder of empty files, so that readers' globs always find the schema.
 NONE = "_none"
 
@@ -32,11 +32,17 @@ RECORD_SCHEMA = pa.schema(
         ("rows_accepted", pa.int64()),
         ("rows_quarantined", pa.int64()),
         ("rows_duplicate", pa.int64()),
+        ("rows_released", pa.int64()),
+        ("rows_replaced", pa.int64()),
+        ("rows_deleted", pa.int64()),
         ("status", pa.string()),
         ("reason", pa.string()),
         ("loaded_at", pa.timestamp("us")),
         ("first_occurred_at", pa.timestamp("us")),
         ("last_occurred_at", pa.timestamp("us")),
+        ("new_columns", pa.list_(pa.string())),
+        ("absent_columns", pa.list_(pa.string())),
+        ("column_types", pa.list_(pa.struct([("name", pa.string()), ("type", pa.string())]))),
     ]
 )
 QUARANTINE_COLUMNS = {
@@ -50,11 +56,24 @@ QUARANTINE_COLUMNS = {
     "reasons": "VARCHAR",
     "raw": "VARCHAR",
 }
+# Accepted rows that are no longer current: replaced by a newer version of their key, or deleted by a snapshot.
+SUPERSEDED_COLUMNS = {
+    "_batch_id": "VARCHAR",
+    "_row": "BIGINT",
+    "_kind": "VARCHAR",
+    "_superseded_by": "VARCHAR",
+}
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """Account of one file: read = accepted + quarantined + duplicate. ``status``: loaded, rejected or replayed."""
+    """Account of one file: read = accepted + quarantined + duplicate.
+
+    ``status``: loaded; rejected (refused as a whole, with its reason); held (too many of its rows break the contract:
+    all of them wait in quarantine); replayed (the same bytes came before). ``rows_released`` of the accepted rows were
+    let through by a person, ``rows_replaced`` older versions of its keys are history since, ``rows_deleted`` keys were
+    gone from the snapshot. ``column_types`` are the physical columns as the file's own types, empty for text formats.
+    """
 
     source: str
     entity: str
@@ -70,6 +89,12 @@ class FileRecord:
     loaded_at: dt.datetime
     first_occurred_at: dt.datetime | None = None
     last_occurred_at: dt.datetime | None = None
+    rows_released: int = 0
+    rows_replaced: int = 0
+    rows_deleted: int = 0
+    new_columns: tuple[str, ...] = ()
+    absent_columns: tuple[str, ...] = ()
+    column_types: tuple[tuple[str, str], ...] = ()
 
     @property
     def balances(self) -> bool:
@@ -78,19 +103,25 @@ class FileRecord:
 
 
 def source_folder(settings: Settings, contract: SourceContract) -> Path:
-    """Folder of a source's batches."""
+    """Folder of a source's batches as readers see it: a link to its present generation."""
     return settings.lake / contract.entity.name / contract.name
 
 
-def batch_id(contract: SourceContract, file: LandedFile) -> str:
-    """Name of the batch that a file makes under a contract: the same for the same bytes, path and contract."""
+def batch_id(contract: SourceContract, file: LandedFile, occurrence: int = 1) -> str:
+    """Name of the batch that a file makes under a contract: the same for the same bytes, path and contract.
+
+    ``occurrence`` counts how often these bytes have come under this path after others had come in between.
+    """
     place = hashlib.sha256(file.name.encode()).hexdigest()[:6]
-    return f"{file.sha256[:16]}-{place}-{contract.fingerprint}"
+    again = f"-{occurrence}" if occurrence > 1 else ""
+    return f"{file.sha256[:16]}-{place}-{contract.fingerprint}{again}"
 
 
 def write_record(folder: Path, record: FileRecord) -> None:
     """Write a file's record into its batch folder."""
-    pq.write_table(pa.Table.from_pylist([asdict(record)], schema=RECORD_SCHEMA), folder / RECORD)
+    row = asdict(record)
+    row["column_types"] = [{"name": name, "type": kind} for name, kind in record.column_types]
+    pq.write_table(pa.Table.from_pylist([row], schema=RECORD_SCHEMA), folder / RECORD)
 
 
 def commit_batch(temporary: Path, target: Path) -> None:
@@ -114,6 +145,8 @@ def commit_batch(temporary: Path, target: Path) -> None:
 def read_record(folder: Path) -> FileRecord:
     """Read the record of a batch folder."""
     row = pq.read_table(folder / RECORD, schema=RECORD_SCHEMA).to_pylist()[0]
+    row["column_types"] = tuple((item["name"], item["type"]) for item in row["column_types"] or ())
+    row["new_columns"], row["absent_columns"] = tuple(row["new_columns"] or ()), tuple(row["absent_columns"] or ())
     return FileRecord(**{field.name: row[field.name] for field in fields(FileRecord)})
 
 
@@ -126,32 +159,19 @@ def ensure_empty_batch(settings: Settings, entity: Entity) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     with scratch_connection(settings) as connection:
-        for name, columns in ((ACCEPTED, accepted_columns(entity)), (QUARANTINE, QUARANTINE_COLUMNS)):
+        tables = {
+            ACCEPTED: accepted_columns(entity),
+            QUARANTINE: QUARANTINE_COLUMNS,
+            SUPERSEDED: SUPERSEDED_COLUMNS,
+        }
+        for name, columns in tables.items():
             nulls = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(column)}" for column, kind in columns.items())
             connection.execute(f"COPY (SELECT {nulls} WHERE false) TO {literal(temporary / name)} (FORMAT parquet)")
     pq.write_table(RECORD_SCHEMA.empty_table(), temporary / RECORD)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (ACCEPTED, QUARANTINE, RECORD):
+    for name in (*tables, RECORD):
         (temporary / name).replace(folder / name)
     shutil.rmtree(temporary)
-
-
-def drop_former_sources(settings: Settings, entity: Entity, sources: Iterable[str]) -> list[str]:
-    """Take out of the lake what no contract feeds into the entity any more; returns the names of those sources.
-
-    The rows of a source that was renamed would else count twice. Its bytes stay in the landing folder.
-    """
-    current = {NONE, *sources}
-    folder = settings.lake / entity.name
-    former = sorted(path for path in folder.iterdir() if path.name not in current) if folder.is_dir() else []
-    for path in former:
-        # One rename, so that a kill leaves all of them or none.
-        doomed = settings.scratch / f"former-{os.getpid()}-{path.name}"
-        shutil.rmtree(doomed, ignore_errors=True)
-        settings.scratch.mkdir(parents=True, exist_ok=True)
-        path.rename(doomed)
-        shutil.rmtree(doomed)
-    return [path.name for path in former]
 
 
 def accepted_columns(entity: Entity) -> dict[str, str]:

@@ -93,14 +93,17 @@ class Shop:
         return load_source(self.settings, self.contract, clock)
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Ask the lake; ``accepted``, ``quarantine`` and ``records`` are its tables."""
+        """Ask the lake; ``accepted``, ``current``, ``superseded``, ``quarantine`` and ``records`` are its tables."""
         with duckdb.connect() as connection:
-            for name in ("accepted", "quarantine", "record"):
+            for name in ("accepted", "superseded", "quarantine", "record"):
                 files = f"{self.settings.lake}/transactions/*/*/{name}.parquet"
                 table = {"record": "records"}.get(name, name)
                 connection.execute(
                     f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{files}', union_by_name = true)"
                 )
+            connection.execute(
+                "CREATE VIEW current AS SELECT * FROM accepted ANTI JOIN superseded USING (_batch_id, _row)"
+            )
             return connection.execute(sql).fetchall()
 
     def reasons(self) -> list[tuple[int, str]]:

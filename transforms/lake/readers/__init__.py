@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import duckdb
 
@@ -16,28 +17,40 @@ from transforms.settings import Settings
 class Staged:
     """A file on the connection.
 
-    ``rows`` counts every record of the file. ``unparsed`` is a table (_ws_row, reason, payload) of the records that
-    are not in the raw table, so that ``rows`` = raw rows + unparsed rows. ``new_columns`` and ``absent_columns`` are
-    the drift against the contract.
+    ``unparsed`` is a table (_ws_row, reason, payload) of the records that are not in the raw table, None where there
+    can be none. ``new_columns`` and ``absent_columns`` are the drift against the contract. ``expected_rows`` is what
+    an independent count of the file's bytes says; where the raw table gives another number, or cannot be read,
+    ``reread`` stages the file in the slower way that gets along with damage.
     """
 
     raw: RawTable
-    rows: int
-    unparsed: str
-    new_columns: tuple[str, ...] = field(default=())
-    absent_columns: tuple[str, ...] = field(default=())
+    unparsed: str | None = None
+    new_columns: tuple[str, ...] = ()
+    absent_columns: tuple[str, ...] = ()
+    expected_rows: int | None = None
+    reread: Callable[[], Staged] | None = None
 
 
 def stage(
     connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
 ) -> Staged:
-    """Read a landed file by its contract's format.
+    """Read a landed file by its contract's format, with the partitions of its path as columns.
 
     Raises:
         BrokenFileError: the file cannot be taken as a whole.
     """
-    from transforms.lake.readers import delimited, json_lines, parquet
+    from transforms.lake.readers.partitions import read_partitions, with_partitions
 
+    return with_partitions(_read(connection, settings, contract, file), read_partitions(contract, file))
+
+
+def _read(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
+) -> Staged:
+    from transforms.lake.readers import delimited, excel, json_lines, parquet
+
+    if contract.server.format == "excel":
+        return excel.stage(connection, settings, contract, file)
     if contract.server.format == "csv":
         return delimited.stage(connection, settings, contract, file)
     if contract.server.format == "json":

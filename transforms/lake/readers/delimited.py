@@ -27,9 +27,10 @@ from transforms.lake.inspection import BrokenFileError, Inspection, first_line, 
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged
 from transforms.lake.readers.drift import compare_columns, extra_json, refuse_reserved
+from transforms.lake.readers.partitions import partition_values
 from transforms.settings import Settings
 from transforms.sql import columns as column_list
-from transforms.sql import identifier, literal, raise_if_machine, scalars
+from transforms.sql import literal, raise_if_machine, scalars
 
 # A quoted field with more line breaks than this is a stray quote that ran on.
 MAX_LINES_PER_RECORD = 50
@@ -53,15 +54,20 @@ def stage(
         BrokenFileError: damaged bytes, another encoding, a header that does not fit.
     """
     inspection = inspect_text(file.path)
-    header = _header(file.path, inspection, contract.server.delimiter)
-    new, absent = compare_columns(contract, header)
-    extra = extra_json(new)
-    if not _stage_fast(connection, file.path, inspection, header, contract.server.delimiter):
-        _stage_salvaged(connection, settings, file.path, inspection, header, contract.server.delimiter)
-    payload = f"CAST(json_object({', '.join(f'{literal(n)}, {identifier(n)}' for n in header)}) AS VARCHAR)"
-    rows = scalars(connection, "SELECT (SELECT count(*) FROM raw_file), (SELECT count(*) FROM unparsed)")
-    raw = RawTable("raw_file", dict.fromkeys(header, "VARCHAR"), payload, extra)
-    return Staged(raw, sum(rows), "unparsed", new, absent)
+    delimiter = contract.server.delimiter
+    header = _header(file.path, inspection, delimiter)
+    new, absent = compare_columns(contract, header, partition_values(file))
+    columns, extra = dict.fromkeys(header, "VARCHAR"), extra_json(new)
+
+    def salvage() -> Staged:
+        _stage_salvaged(connection, settings, file.path, inspection, header, delimiter)
+        return Staged(RawTable("raw_text", columns, extra=extra), "unparsed", new, absent)
+
+    # Other bytes, or line ends that change on the way, are beyond DuckDB's parser.
+    if not inspection.is_utf8 or inspection.carriage_returns not in (0, inspection.lines):
+        return salvage()
+    raw = RawTable(_read_csv(file.path, header, delimiter, inspection.compression, 1), columns, 2, extra=extra)
+    return Staged(raw, None, new, absent, inspection.lines - 1, salvage)
 
 
 def _header(path: Path, inspection: Inspection, delimiter: str) -> list[str]:
@@ -96,37 +102,16 @@ def _read_csv(path: Path, columns: list[str], delimiter: str, compression: str |
     )
 
 
-def _create(connection: duckdb.DuckDBPyConnection, select: str) -> None:
-    connection.execute("DROP VIEW IF EXISTS raw_file")
-    connection.execute("DROP TABLE IF EXISTS raw_text")
+def forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop what DuckDB keeps of records that it could not parse, so that the next file's are the only ones."""
     connection.execute("DROP TABLE IF EXISTS reject_errors")
     connection.execute("DROP TABLE IF EXISTS reject_scans")
+
+
+def _create(connection: duckdb.DuckDBPyConnection, select: str) -> None:
+    forget_rejects(connection)
     connection.execute("CREATE OR REPLACE TEMP TABLE unparsed (_ws_row BIGINT, reason VARCHAR, payload VARCHAR)")
-    connection.execute(f"CREATE TEMP TABLE raw_text AS {select}")
-
-
-def _stage_fast(
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    inspection: Inspection,
-    header: list[str],
-    delimiter: str,
-) -> bool:
-    """Let DuckDB parse the file in parallel; False where the rows do not add up to the lines."""
-    if not inspection.is_utf8 or inspection.carriage_returns not in (0, inspection.lines):
-        return False
-    if any(name.lower() == "rowid" for name in header):
-        return False  # the column of that name hides DuckDB's own
-    try:
-        _create(connection, f"SELECT * FROM {_read_csv(path, header, delimiter, inspection.compression, 1)}")
-    except duckdb.Error as error:
-        raise_if_machine(error)
-        return False
-    row = scalars(connection, "SELECT (SELECT count(*) FROM raw_text), (SELECT count(*) FROM reject_errors)")
-    if row != (inspection.lines - 1, 0):
-        return False
-    connection.execute("CREATE TEMP VIEW raw_file AS SELECT rowid + 2 AS _ws_row, * FROM raw_text")
-    return True
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_text AS {select}")
 
 
 @dataclass(frozen=True)
@@ -170,7 +155,6 @@ def _stage_salvaged(
         raise BrokenFileError(f"parse: {error}") from error
     finally:
         numbered.unlink(missing_ok=True)
-    connection.execute("CREATE TEMP VIEW raw_file AS SELECT * FROM raw_text")
     connection.execute(
         """
         INSERT INTO unparsed

@@ -13,12 +13,15 @@ from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged
 from transforms.lake.readers.delimited import salvage_lines
 from transforms.lake.readers.drift import compare_columns
+from transforms.lake.readers.partitions import partition_values
 from transforms.settings import Settings
 from transforms.sql import identifier, literal, raise_if_machine, scalars
 
 MAX_LINE_BYTES = 16 << 20
 # A JSON text with its quotes: what is left without them are names, numbers and brackets.
 _TEXT = r'"([^"\\]|\\.)*"'
+# DuckDB's parser takes these for numbers; the standard does not.
+_NO_NUMBER = r"(?i)nan|inf"
 
 
 def stage(
@@ -30,100 +33,113 @@ def stage(
         BrokenFileError: damaged bytes, another encoding, not one JSON object in the file, required keys in none.
     """
     inspection = inspect_text(file.path)
-    _stage_lines(connection, settings, file, inspection)
+    connection.execute("CREATE OR REPLACE TEMP TABLE unparsed (_ws_row BIGINT, reason VARCHAR, payload VARCHAR)")
+    dense = _read_fast(connection, file, inspection)
+    if not dense:
+        salvage_lines(connection, settings, file.path, inspection)
+    keys, suspects = _keys(connection)
+    new, absent = _drift(contract, file, keys) if keys is not None else ((), ())
     names = contract.physical_columns
     paths = ", ".join(literal(_json_path(name)) for name in names)
-    connection.execute("DROP VIEW IF EXISTS raw_file")
-    connection.execute("DROP TABLE IF EXISTS raw_text")
     fields = "".join(f", f[{index}] AS {identifier(name)}" for index, name in enumerate(names, start=1))
-    connection.execute(
-        f"""
-        CREATE TEMP TABLE raw_text AS
-        SELECT _ws_row, line AS _ws_line{fields}
-        FROM (
-            SELECT _ws_row, line, json_extract_string(line, [{paths}]) AS f
-            FROM json_lines WHERE fault IS NULL
-        )
-        """
+    number = "" if dense else "_ws_row, "
+    # A line that is no JSON makes the extraction fail, and TRY makes that a NULL.
+    table = (
+        f"(SELECT {number}line AS _ws_line, f AS _ws_fields{fields} FROM (SELECT {number}line,"
+        f" TRY(json_extract_string(line, [{paths}])) AS f FROM lines))"
     )
-    connection.execute("CREATE TEMP VIEW raw_file AS SELECT * FROM raw_text")
-    connection.execute(
-        """
-        INSERT INTO unparsed
-        SELECT _ws_row, fault, line FROM json_lines WHERE fault IS NOT NULL
-        """
+    raw = RawTable(
+        table,
+        {**dict.fromkeys(names, "VARCHAR"), "_ws_line": "VARCHAR"},
+        1 if dense else None,
+        text="_ws_line",
+        extra=_extra(contract) if new else "CAST(NULL AS VARCHAR)",
+        fault=_fault(suspects),
     )
-    rows, unparsed = scalars(connection, "SELECT (SELECT count(*) FROM raw_text), (SELECT count(*) FROM unparsed)")
-    if rows == 0 and unparsed > 0:
-        raise BrokenFileError("format: no line holds a JSON object; is this another format, or one large array?")
-    new, absent = _drift(connection, contract, rows)
-    connection.execute("DROP TABLE json_lines")
-    extra = _extra(contract) if new else "CAST(NULL AS VARCHAR)"
-    raw = RawTable("raw_file", dict.fromkeys(names, "VARCHAR"), "_ws_line", extra)
-    return Staged(raw, rows + unparsed, "unparsed", new, absent)
+    return Staged(raw, "unparsed", new, absent)
 
 
 def _json_path(name: str) -> str:
     return "$." + ".".join('"' + part.replace('"', '\\"') + '"' for part in name.split("."))
 
 
-def _stage_lines(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, file: LandedFile, inspection: Inspection
-) -> None:
-    connection.execute("CREATE OR REPLACE TEMP TABLE unparsed (_ws_row BIGINT, reason VARCHAR, payload VARCHAR)")
+def _read_fast(connection: duckdb.DuckDBPyConnection, file: LandedFile, inspection: Inspection) -> bool:
+    """Fill the temp table ``lines`` (line) in parallel; False where lines and count do not agree."""
+    if not inspection.is_utf8 or inspection.carriage_returns:
+        return False
     # A delimiter that JSON text cannot hold unescaped turns the CSV reader into a parallel reader of lines.
     reader = (
         f"read_csv({literal(file.path)}, columns = {{'line': 'VARCHAR'}}, delim = '\\x01', quote = '', escape = '',"
         f" header = false, auto_detect = false, nullstr = '', max_line_size = {MAX_LINE_BYTES},"
         f" compression = {literal(inspection.compression or 'none')})"
     )
-    fast = inspection.is_utf8 and inspection.carriage_returns == 0
-    if fast:
-        try:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE lines AS SELECT line FROM {reader}")
-            row = scalars(connection, "SELECT count(*), count(line) FROM lines")
-            fast = row == (inspection.lines, inspection.lines)
-        except duckdb.Error as error:
-            raise_if_machine(error)
-            fast = False
-    if fast:
-        numbered = "SELECT rowid + 1 AS _ws_row, line FROM lines"
-    else:
-        salvage_lines(connection, settings, file.path, inspection)
-        numbered = "SELECT _ws_row, line FROM lines"
-    connection.execute(
+    try:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE lines AS SELECT line FROM {reader}")
+    except duckdb.Error as error:
+        raise_if_machine(error)
+        return False
+    row = scalars(connection, "SELECT count(*), count(line) FROM lines")
+    return row == (inspection.lines, inspection.lines)
+
+
+def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[set[str] | None, bool]:
+    """All top-level keys of the file (None without any line), and whether some line is worth a closer look.
+
+    Lines of one shape are counted together, so that a second pass over them is needed only where a shape is odd: no
+    object, no key at all, a key twice, or a word that could be no number.
+
+    Raises:
+        BrokenFileError: not one line holds a JSON object.
+    """
+    shapes = connection.execute(
         f"""
-        CREATE OR REPLACE TEMP TABLE json_lines AS
-        SELECT *, CASE
-            WHEN NOT json_valid(line) THEN 'parse:not_json'
-            WHEN json_type(line) <> 'OBJECT' THEN 'parse:not_an_object'
-            WHEN len(json_keys(line)) <> len(list_distinct(json_keys(line))) THEN 'parse:key_twice'
-            WHEN regexp_matches(line, '(?i)nan|inf')
-                 AND regexp_matches(regexp_replace(line, '{_TEXT}', '""', 'g'), '(?i)nan|inf') THEN 'parse:not_a_number'
-        END AS fault
-        FROM ({numbered})
+        SELECT any_value(keys), count(*), bool_or(maybe_no_number)
+        FROM (
+            SELECT TRY(json_keys(line)) AS keys, regexp_matches(line, '[:,\\[]\\s*-?({_NO_NUMBER[4:]})', 'i')
+                   AS maybe_no_number
+            FROM lines
+        ) GROUP BY hash(keys)
         """
-    )
-    connection.execute("DROP TABLE lines")
+    ).fetchall()
+    if not shapes:
+        unparsed = scalars(connection, "SELECT count(*) FROM unparsed")
+        if unparsed != (0,):
+            raise BrokenFileError("format: no line holds a JSON object; is this another format, or one large array?")
+        return None, False
+    keys = {key for names, _, _ in shapes for key in names or ()}
+    odd = any(not names or len(names) != len(set(names)) or maybe for names, _, maybe in shapes)
+    if not keys and not scalars(connection, "SELECT count(*) FILTER (TRY(json_type(line)) = 'OBJECT') FROM lines")[0]:
+        raise BrokenFileError("format: no line holds a JSON object; is this another format, or one large array?")
+    return keys, odd
+
+
+def _fault(suspects: bool) -> str | None:
+    """SQL for the reason why a line is no record."""
+    if not suspects:
+        return None
+    return f"""CASE
+        WHEN _ws_fields IS NULL OR NOT json_valid(_ws_line) THEN 'parse:not_json'
+        WHEN json_type(_ws_line) <> 'OBJECT' THEN 'parse:not_an_object'
+        WHEN len(json_keys(_ws_line)) <> len(list_distinct(json_keys(_ws_line))) THEN 'parse:key_twice'
+        WHEN regexp_matches(_ws_line, '{_NO_NUMBER}')
+             AND regexp_matches(regexp_replace(_ws_line, '{_TEXT}', '""', 'g'), '{_NO_NUMBER}')
+             THEN 'parse:not_a_number'
+    END"""
 
 
 def _drift(
-    connection: duckdb.DuckDBPyConnection, contract: SourceContract, rows: int
+    contract: SourceContract, file: LandedFile, keys: set[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Compare the top-level keys of all lines; a nested key counts as present where its parent is."""
-    if rows == 0:
-        return (), ()
-    keys = {
-        key for (key,) in connection.execute("SELECT DISTINCT unnest(json_keys(_ws_line)) FROM raw_text").fetchall()
-    }
     nested = {name: name.split(".")[0] for name in (*contract.physical_columns, *contract.ignore_columns)}
     found = [name for name, top in nested.items() if top in keys]
     found += sorted(keys - set(nested.values()))
-    return compare_columns(contract, found)
+    return compare_columns(contract, found, partition_values(file))
 
 
 def _extra(contract: SourceContract) -> str:
     """SQL for what is left of a line without the known keys: one term, however many keys the file brings."""
     known = dict.fromkeys(name.split(".")[0] for name in (*contract.physical_columns, *contract.ignore_columns))
     patch = literal(json.dumps(known, ensure_ascii=False))
-    return f"nullif(CAST(json_merge_patch(_ws_line, {patch}) AS VARCHAR), '{{}}')"
+    # Not for the lines that are no JSON: this would fail on them.
+    return f"nullif(CAST(TRY(json_merge_patch(_ws_line, {patch})) AS VARCHAR), '{{}}')"

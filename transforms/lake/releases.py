@@ -1,0 +1,87 @@
+"""What a person has let through the gate although it breaks a rule: written down, with who and why, and kept.
+
+Releases are decisions, not data that could be derived again: they lie beside the bytes that they speak of.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from transforms.lake.landing import LandedFile
+from transforms.settings import Settings
+
+LOG = "released.jsonl"
+# Rules that a row may break and still be kept as it is. A value of the wrong type has no place in the column, a
+# record without its key none in the table.
+WAIVABLE = r"(rule|enum|minimum|maximum|max_length|pattern):\w+"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One decision: some rows of a file, or the whole file out of being held (``rows`` empty)."""
+
+    file: str
+    file_sha256: str
+    rows: tuple[int, ...]
+    reason: str
+    released_by: str
+    released_at: str
+
+
+@dataclass(frozen=True)
+class Releases:
+    """All decisions about a source, in the order in which they were made."""
+
+    entries: tuple[Release, ...] = ()
+
+    def rows_of(self, file: LandedFile) -> list[int]:
+        """Physical numbers of the rows that are let through."""
+        return sorted({row for entry in self._about(file) for row in entry.rows})
+
+    def of_file(self, file: LandedFile) -> bool:
+        """Whether the file's good rows go on, however many bad ones it has."""
+        return any(not entry.rows for entry in self._about(file))
+
+    def _about(self, file: LandedFile) -> list[Release]:
+        return [e for e in self.entries if e.file == file.name and e.file_sha256 == file.sha256]
+
+
+def read_releases(settings: Settings, source: str) -> Releases:
+    """All decisions about a source."""
+    log = settings.landing / source / LOG
+    if not log.exists():
+        return Releases()
+    entries = []
+    for line in log.read_text(encoding="utf-8").split("\n"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue  # cut short by a kill: the person was told of no success
+        entries.append(Release(**{**entry, "rows": tuple(entry["rows"])}))
+    return Releases(tuple(entries))
+
+
+def write_release(
+    settings: Settings,
+    source: str,
+    file: LandedFile,
+    rows: Sequence[int],
+    reason: str,
+    released_by: str,
+    now: dt.datetime,
+) -> Release:
+    """Write a decision down; it counts from the next load on."""
+    release = Release(file.name, file.sha256, tuple(sorted(set(rows))), reason, released_by, now.isoformat())
+    log: Path = settings.landing / source / LOG
+    with log.open("ab+") as stream:
+        if stream.seek(0, os.SEEK_END) and stream.seek(-1, os.SEEK_END) and stream.read(1) != b"\n":
+            stream.write(b"\n")
+        stream.write(json.dumps(asdict(release), ensure_ascii=False).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    return release
