@@ -212,7 +212,7 @@ class _Lint:
         node = value if isinstance(value, dict) else {"type": value}
         kind = str(node.get("type"))
         if kind not in kinds:
-            self.add((*at, "value"), f"there is no {what} '{kind}'.", closest(kind, kinds))
+            self.add((*at, "value", "type"), f"there is no {what} '{kind}'.", closest(kind, kinds))
             return None
         result: dict[str, Any] = {"type": kind}
         for name, given in node.items():
@@ -229,9 +229,6 @@ def build_api_server(
 ) -> ApiServer | None:
     """An HTTP API; faults go to ``problems``."""
     lint = _Lint(document, problems)
-    if node.get("format", "json") != "json":
-        message = f"the format '{node.get('format')}' is not what an API is read as."
-        lint.add(("servers", 0, "format"), message, "Use json.")
     options: dict[str, Any] = {}
     for at, name, value in _custom_properties(node):
         if name in lint.places:
