@@ -53,7 +53,7 @@ class HighWaterMark:
 
     def _less_overlap(self, text: str, value: Any) -> str:
         """The value moved back by the overlap, written as the provider writes it."""
-        if self.cursor.overlap == 0:
+        if self.cursor.overlap == 0 or text == self.cursor.initial_value:
             return text
         if isinstance(value, Decimal):
             return format(value - self.cursor.overlap, "f")
