@@ -15,7 +15,7 @@ from transforms.sources.delivery import UnreadableError
 from transforms.sql import identifier, literal
 
 if TYPE_CHECKING:
-    from adbc_driver_manager.dbapi import Connection
+    from adbc_driver_manager.dbapi import Connection, Cursor
 
 # A server that does not answer is found out within a minute or two, wherever the cable was cut.
 _PATIENCE = {"connect_timeout": 15, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
@@ -51,16 +51,18 @@ class Session:
             cursor = self.connection.cursor()
             cursor.execute(query)
             reader = cursor.fetch_record_batch()
-        return Stream(reader.schema, self._batches(reader))
+        return Stream(reader.schema, self._batches(cursor, reader))
 
-    def _batches(self, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        while True:
-            with self._translated():
-                try:
-                    batch = reader.read_next_batch()
-                except StopIteration:
-                    return
-            yield batch
+    def _batches(self, cursor: Cursor, reader: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
+        # The stream ends with its cursor, so that somebody has to hold it.
+        with cursor:
+            while True:
+                with self._translated():
+                    try:
+                        batch = reader.read_next_batch()
+                    except StopIteration:
+                        return
+                yield batch
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from transforms.sql import identifier, literal
 EVERYTHING = "true"
 WHOLE = frozenset({"int2", "int4", "int8", "numeric"})
 TIMES = frozenset({"date", "timestamp", "timestamptz"})
+LOWEST = -(1 << 63)
 # Transaction numbers go round after 2^32; half of the round counts as older.
 XID_ROUND, XID_HALF = 1 << 32, 1 << 31
 
@@ -38,8 +39,7 @@ class Window:
     """Rows of a table by an SQL condition; ``mark`` is the one that it was made from."""
 
     condition: str
-    mark: Mark | None
-    overlap: Overlap
+    mark: Mark | None = None
 
 
 def window_after(session: Session, table: Table, mark: Mark | None) -> Window:
@@ -50,9 +50,9 @@ def window_after(session: Session, table: Table, mark: Mark | None) -> Window:
     """
     overlap = session.server.overlap
     if table.cursor is None:
-        return Window(EVERYTHING, None, overlap)
+        return Window(EVERYTHING)
     if table.cursor.name == TRANSACTION_CURSOR:
-        return Window(_unfinished_then(session, mark), mark, overlap)
+        return Window(_unfinished_then(session, mark), mark)
     kind = table.cursor.type
     if kind not in WHOLE | TIMES:
         raise UnreadableError(
@@ -62,19 +62,18 @@ def window_after(session: Session, table: Table, mark: Mark | None) -> Window:
         fitting = "a duration such as 15m" if kind in TIMES else "a plain number"
         raise UnreadableError(f"the cursor column '{table.cursor.name}' is of type {kind}: its overlap is {fitting}")
     if mark is None:
-        return Window(EVERYTHING, None, overlap)
-    return Window(_reached(table.cursor, mark, overlap), mark, overlap)
+        return Window(EVERYTHING)
+    return Window(_reached(table.cursor, mark, overlap), mark)
 
 
 def _reached(cursor: PostgresColumn, mark: Mark, overlap: Overlap) -> str:
     name = identifier(cursor.name)
-    value = f"{literal(mark.value)}::{cursor.type}"
     if cursor.type in TIMES:
-        start = f"{value} - interval '{overlap.amount} seconds'"
+        start = f"{literal(mark.value)}::{cursor.type} - interval '{overlap.amount} seconds'"
+    elif cursor.type == "numeric":
+        start = f"{literal(mark.value)}::numeric - {overlap.amount}"
     else:
-        # Reckoned wide: a smallint less its overlap need not be one.
-        wide = "numeric" if cursor.type == "numeric" else "int8"
-        start = f"{literal(mark.value)}::{wide} - {overlap.amount}"
+        start = f"{literal(str(max(int(mark.value) - overlap.amount, LOWEST)))}::int8"
     condition = f"{name} >= {start}"
     # No mark ever passes these: they come with each pull, and as long as none changes there is no pull.
     if cursor.type in TIMES:
