@@ -3,15 +3,17 @@
 from transforms.contracts.document import ContractError, Problem
 from transforms.contracts.model import Column, Entity, Mapping, Rule, SourceContract
 from transforms.contracts.registry import Contracts, load_contracts
-from transforms.contracts.servers import FileServer, Server
+from transforms.contracts.servers import ApiServer, FileServer, PostgresServer, Server
 
 __all__ = [
+    "ApiServer",
     "Column",
     "ContractError",
     "Contracts",
     "Entity",
     "FileServer",
     "Mapping",
+    "PostgresServer",
     "Problem",
     "Rule",
     "Server",

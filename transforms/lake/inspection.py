@@ -15,16 +15,31 @@ from typing import BinaryIO
 import pyarrow as pa
 
 CHUNK = 1 << 20
-# A text file that inflates beyond this is an attack or a mistake; the ratio of real data stays under 50.
-MAX_INFLATION = 1_000
+# What inflates beyond these is an attack or a mistake; the ratio of real data stays under 50. A small file may well be
+# one value over and over; a large one that is would keep the machine busy for hours.
+MAX_INFLATION, FREE_BYTES, MAX_LARGE_INFLATION = 1_000, 1 << 30, 200
+MAX_INFLATED_BYTES = 64 << 30
+# Twice over what any row may hold; a line without end would be read into memory as a whole.
+MAX_LINE_BYTES = 64 << 20
+# Of Parquet, where a column of one value costs nothing at all, however many rows it has.
+MAX_ROWS_PER_BYTE, FREE_ROWS = 100, 10_000_000
 _MAGIC = {
     b"\x1f\x8b": "gzip",
     b"\x28\xb5\x2f\xfd": "zstd",
     b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"PK\x07\x08": "zip",
     b"BZh": "bzip2",
     b"\xfd7zXZ": "xz",
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x1f\x9d": "compress",
+    b"\xd0\xcf\x11\xe0": "Excel",
+    b"PAR1": "Parquet",
 }
 _ENDINGS = {".gz": "gzip", ".zst": "zstd"}
+_TAR, _TAR_OFFSET = b"ustar", 257
 
 
 class BrokenFileError(ValueError):
@@ -50,16 +65,36 @@ def compression_of(path: Path) -> str | None:
     """
     promised = _ENDINGS.get(path.suffix.lower())
     with path.open("rb") as stream:
-        head = stream.read(6)
+        head = stream.read(_TAR_OFFSET + len(_TAR))
     if not head:
         raise BrokenFileError("empty: the file has no bytes")
     found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
-    if found in {"zip", "bzip2", "xz"}:
-        raise BrokenFileError(f"archive: {found} files are not read; deliver plain, .gz or .zst files")
+    if found in {"Excel", "Parquet"}:
+        raise BrokenFileError(f"format: the content is {found}; name it as 'format' in the contract, or deliver text")
+    _refuse_tar(head)
+    if found not in {None, "gzip", "zstd"}:
+        workbook = ", a workbook a contract with 'format: excel'" if found == "zip" else ""
+        raise BrokenFileError(f"archive: {found} files are not read; deliver plain, .gz or .zst files{workbook}")
     if found != promised:
         is_text = "not compressed" if found is None else f"{found} data"
         raise BrokenFileError(f"compression: the ending says {promised or 'not compressed'}, the content is {is_text}")
     return promised
+
+
+def _refuse_tar(head: bytes) -> None:
+    if head[_TAR_OFFSET:].startswith(_TAR):
+        raise BrokenFileError("archive: tar files are not read; deliver the files that it holds, plain, .gz or .zst")
+
+
+def refuse_swollen(path: Path, rows: int) -> None:
+    """Stop at a columnar file that claims more rows than its bytes can hold.
+
+    Raises:
+        BrokenFileError: names both figures.
+    """
+    size = path.stat().st_size
+    if rows > max(FREE_ROWS, MAX_ROWS_PER_BYTE * size):
+        raise BrokenFileError(f"inflation: {rows:,} rows in {size:,} bytes; no table of records is that uniform")
 
 
 @contextmanager
@@ -85,25 +120,32 @@ def inspect_text(path: Path) -> Inspection:
             carriage returns as line ends, or a last line without its end (still being written).
     """
     compression = compression_of(path)
-    lines = returns = size = 0
+    lines = returns = size = unbroken = 0
     last = b""
     has_bom = False
     is_utf8 = True
     decoder = codecs.getincrementaldecoder("utf-8")()
-    limit = max(path.stat().st_size * MAX_INFLATION, CHUNK)
+    packed = path.stat().st_size
+    limit = max(min(packed * MAX_INFLATION, FREE_BYTES), packed * MAX_LARGE_INFLATION, CHUNK)
+    limit = min(limit, MAX_INFLATED_BYTES) if compression else packed + CHUNK
     try:
         with open_bytes(path, compression) as stream:
             while chunk := stream.read(CHUNK):
                 if size == 0:
                     if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                         raise BrokenFileError("encoding: UTF-16; deliver UTF-8")
+                    _refuse_tar(chunk)
                     has_bom = chunk.startswith(codecs.BOM_UTF8)
                 if b"\x00" in chunk:
                     raise BrokenFileError("encoding: NUL bytes; this is not UTF-8 text")
                 size += len(chunk)
                 if size > limit:
-                    raise BrokenFileError(f"inflation: more than {MAX_INFLATION} times its compressed size")
-                lines += chunk.count(b"\n")
+                    raise BrokenFileError(f"inflation: {packed:,} bytes become more than {limit:,}; split the file")
+                found = chunk.count(b"\n")
+                lines += found
+                unbroken = 0 if found else unbroken + len(chunk)
+                if unbroken > MAX_LINE_BYTES:
+                    raise BrokenFileError(f"line ends: none in {MAX_LINE_BYTES:,} bytes after line {lines}")
                 returns += chunk.count(b"\r")
                 last = chunk[-1:]
                 if is_utf8:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from transforms.contracts import FileServer, SourceContract
+from transforms.contracts.servers import ObjectServer
 from transforms.settings import Settings
+from transforms.sources import objects
 from transforms.sources.delivery import Delivery, UnreadableError
+from transforms.sources.patterns import depth, is_hidden_folder, matcher, split_pattern
 
 CHUNK = 1 << 20
+CHANGED = "changed while it was read; the next run takes it up"
+# Formats of lines, where the beginning of a file that grows is whole without its end.
+_OF_LINES = {"csv", "json"}
+_COMPRESSED = {".gz", ".zst"}
 
 
 def location(server: FileServer, settings: Settings) -> str:
@@ -26,48 +33,110 @@ def location(server: FileServer, settings: Settings) -> str:
 def deliveries(server: FileServer, settings: Settings) -> list[Delivery]:
     """Files of a source, oldest name first; empty where the folder is missing.
 
-    Hidden files and files that end in ``.tmp`` or ``.part`` are still being written by somebody and left alone.
+    Only regular files count: no pipes, sockets or devices, whose reading may never end. Links to folders are not
+    followed, links to files only within the source's own folder.
     """
-    pattern = location(server, settings)
-    base = _fixed_part(pattern)
-    return sorted(_matches(pattern, base), key=lambda delivery: delivery.name)
-
-
-def _fixed_part(pattern: str) -> Path:
-    parts = Path(pattern).parts
-    fixed = next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
-    return Path(*parts[:fixed])
-
-
-def _matches(pattern: str, base: Path) -> Iterator[Delivery]:
-    inside = base.resolve()
-    for match in glob.iglob(pattern, recursive=True):
-        path = Path(match)
-        # A link that leads out of the source's own folder could bring in anything that this process may read.
-        if path.name.startswith(".") or path.suffix in {".tmp", ".part"} or not path.resolve().is_relative_to(inside):
+    base, pattern = split_pattern(Path(server.path).expanduser().as_posix())
+    folder = settings.incoming / base
+    found = []
+    for path, name in _walk(folder, pattern):
+        if name.endswith("/"):
+            found.append(Delivery(name, "", partial(_report, "the folder may not be entered; mend its permissions")))
             continue
-        if path.is_file():
+        try:
             status = path.stat()
+            is_inside = path.resolve().is_relative_to(folder.resolve())
+        except (OSError, RuntimeError):
+            continue  # gone since it was listed, or a link to itself
+        # A link that leads out of the source's own folder could bring in anything that this process may read.
+        if not stat.S_ISREG(status.st_mode) or not is_inside:
+            continue
+        grows = server.format in _OF_LINES and path.suffix.lower() not in _COMPRESSED
+        version = f"{status.st_size}-{status.st_mtime_ns}"
+        found.append(Delivery(name, version, partial(_copy, path, status, grows)))
+    return sorted(found, key=lambda delivery: delivery.name)
+
+
+def _walk(folder: Path, pattern: str) -> Iterator[tuple[Path, str]]:
+    """Paths below a folder that the pattern stands for, each with its name relative to the folder.
+
+    A folder that could not be looked into comes too, its name ending in a slash.
+    """
+    matches, levels = matcher(pattern), depth(pattern)
+    named = set(pattern.split("/"))
+    waiting = [(folder, "")]
+    while waiting:
+        parent, prefix = waiting.pop()
+        try:
+            with os.scandir(parent) as entries:
+                listed = list(entries)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                continue
+            if not prefix:
+                raise UnreadableError(f"{parent}: {error.strerror}; mend the folder or the contract's path") from error
+            yield parent, prefix
+            continue
+        for entry in listed:
             # A name that is not UTF-8 could be written nowhere.
-            name = os.fsencode(path.relative_to(base)).decode("utf-8", "backslashreplace")
-            yield Delivery(name, f"{status.st_size}-{status.st_mtime_ns}", partial(_copy, path))
+            name = prefix + os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+            if entry.is_dir(follow_symlinks=False):
+                is_wanted = entry.name in named or not is_hidden_folder(entry.name)
+                if is_wanted and (levels is None or name.count("/") + 1 < levels):
+                    waiting.append((Path(entry.path), name + "/"))
+            elif matches(name):
+                yield Path(entry.path), name
 
 
-def _copy(path: Path, target: BinaryIO) -> None:
+def _report(reason: str, _: BinaryIO) -> None:
+    raise UnreadableError(reason)
+
+
+def _copy(path: Path, listed: os.stat_result, grows: bool, target: BinaryIO) -> None:
+    """Copy what was listed.
+
+    A file of lines that somebody appends to meanwhile is taken up to its last whole line as listed; the next run
+    takes up the rest. Any other change makes the copy worthless.
+    """
     try:
-        source = path.open("rb")
+        # Not to wait for the other end, should a pipe have taken the file's place.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise UnreadableError(f"unreadable: {error.strerror}; mend its permissions or deliver it again") from error
-    with source:
-        while chunk := source.read(CHUNK):
-            target.write(chunk)
+    with os.fdopen(descriptor, "rb") as source:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnreadableError(CHANGED)
+        left, held = listed.st_size, b""
+        try:
+            while left and (chunk := source.read(min(CHUNK, left))):
+                target.write(held)
+                held, left = chunk, left - len(chunk)
+        except OSError as error:
+            raise UnreadableError(f"unreadable: {error.strerror}; deliver it again") from error
+        now = os.fstat(descriptor)
+    has_grown = grows and now.st_size > listed.st_size
+    is_same = now.st_size == listed.st_size and now.st_mtime_ns == listed.st_mtime_ns
+    if left or not (has_grown or is_same):
+        raise UnreadableError(CHANGED)
+    if has_grown:
+        held = held[: held.rfind(b"\n") + 1] or held
+    target.write(held)
 
 
 def listing_digest(contracts: Iterable[SourceContract], settings: Settings) -> str:
-    """Hash of all files that the sources' folders hold now: it changes when a file comes or grows."""
+    """Hash of all that the sources' folders and object stores hold now: it changes when a file comes or grows.
+
+    A place that cannot be reached counts as such: the run that its going and its coming back start reports it.
+    """
     digest = hashlib.sha256()
     for contract in sorted(contracts, key=lambda contract: contract.name):
-        if isinstance(contract.server, FileServer):
-            for file in deliveries(contract.server, settings):
-                digest.update(repr((contract.name, file.name, file.version)).encode())
+        server = contract.server
+        if not isinstance(server, FileServer):
+            continue
+        try:
+            listed = objects.deliveries(server, settings) if isinstance(server, ObjectServer) else None
+            for file in listed if listed is not None else deliveries(server, settings):
+                digest.update(repr((contract.name, file.name, file.version)).encode("utf-8", "backslashreplace"))
+        except UnreadableError:
+            digest.update(repr((contract.name, "unreachable")).encode())
     return digest.hexdigest()

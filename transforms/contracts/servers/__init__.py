@@ -8,13 +8,22 @@ from typing import Any
 from transforms.contracts.document import Document, Problem
 from transforms.contracts.model import Server
 from transforms.contracts.parts import closest
+from transforms.contracts.servers.api import ApiServer, build_api_server
 from transforms.contracts.servers.files import FileServer, build_file_server
+from transforms.contracts.servers.objects import ObjectServer, build_object_server
+from transforms.contracts.servers.postgres import PostgresServer, build_postgres_server
 
 Build = Callable[[Document, dict[str, Any], dict[str, Any], list[Problem]], Server | None]
 
 # ODCS server types that can be read, with what builds them.
 KINDS: dict[str, Build] = {
     "local": build_file_server,
+    "s3": build_object_server,
+    "azure": build_object_server,
+    "custom": build_object_server,
+    "api": build_api_server,
+    "postgres": build_postgres_server,
+    "postgresql": build_postgres_server,
 }
 
 
@@ -33,4 +42,4 @@ def build_server(document: Document, schema: dict[str, Any], problems: list[Prob
     return KINDS[kind](document, servers[0], schema, problems)
 
 
-__all__ = ["FileServer", "Server", "build_server"]
+__all__ = ["ApiServer", "FileServer", "ObjectServer", "PostgresServer", "Server", "build_server"]

@@ -127,9 +127,7 @@ def _fault(suspects: bool) -> str | None:
     END"""
 
 
-def _drift(
-    contract: SourceContract, file: LandedFile, keys: set[str]
-) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _drift(contract: SourceContract, file: LandedFile, keys: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Compare the top-level keys of all lines; a nested key counts as present where its parent is."""
     nested = {name: name.split(".")[0] for name in (*contract.physical_columns, *contract.ignore_columns)}
     found = [name for name, top in nested.items() if top in keys]
