@@ -35,6 +35,23 @@ RECORD_COLUMNS = {
     "loaded_at": "TIMESTAMP",
     "first_occurred_at": "TIMESTAMP",
     "last_occurred_at": "TIMESTAMP",
+    "rows_released": "BIGINT",
+    "rows_replaced": "BIGINT",
+    "rows_deleted": "BIGINT",
+    "new_columns": "VARCHAR[]",
+    "absent_columns": "VARCHAR[]",
+}
+SUPERSEDED_COLUMNS = {"_batch_id": "VARCHAR", "_row": "BIGINT", "_kind": "VARCHAR", "_superseded_by": "VARCHAR"}
+QUARANTINE_COLUMNS = {
+    "entity": "VARCHAR",
+    "_source": "VARCHAR",
+    "_file": "VARCHAR",
+    "_row": "BIGINT",
+    "_batch_id": "VARCHAR",
+    "_loaded_at": "TIMESTAMP",
+    "stage": "VARCHAR",
+    "reasons": "VARCHAR",
+    "raw": "VARCHAR",
 }
 IDENTITY_TABLES = {
     "assignments": {"identity_key": "VARCHAR", "customer_id": "VARCHAR"},
@@ -109,6 +126,9 @@ def write_batch(
         "rows_accepted": len(rows),
         "rows_quarantined": quarantined,
         "rows_duplicate": 0,
+        "rows_released": 0,
+        "rows_replaced": 0,
+        "rows_deleted": 0,
         "status": "loaded",
         "loaded_at": LOADED_AT,
     }
@@ -122,6 +142,8 @@ def write_empty_lake(lake: Path) -> None:
         folder = lake / entity / "_none" / "_none"
         write_parquet(folder / "accepted.parquet", entity_columns(entity) | PLATFORM_COLUMNS, [])
         write_parquet(folder / "record.parquet", RECORD_COLUMNS, [])
+        write_parquet(folder / "superseded.parquet", SUPERSEDED_COLUMNS, [])
+        write_parquet(folder / "quarantine.parquet", QUARANTINE_COLUMNS, [])
     write_identity(lake)
 
 

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
 
 END_OF_AS_OF = dt.datetime(2025, 6, 30, 22, 0)  # noqa: DTZ001 - midnight in Berlin, as UTC without a zone
 # The account of files tells how the rows came, so it differs where they came otherwise.
-ABOUT_FILES = {("marts", "load_audit")}
+ABOUT_FILES = {("marts", "load_audit"), ("marts", "quarantine")}
 
 
 @pytest.fixture(scope="module")
