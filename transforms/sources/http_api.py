@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hashlib
 import logging
@@ -10,16 +9,14 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from gzip import GzipFile
 from time import sleep
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from transforms.contracts import SourceContract
 from transforms.contracts.servers.api import ApiServer
 from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableError
+from transforms.sources.http_credentials import Credentials, credentials_of
 from transforms.sources.http_cursor import HighWaterMark
-
-if TYPE_CHECKING:
-    from transforms.sources.http_transport import Credentials
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +55,7 @@ def _pull(server: ApiServer, settings: Settings, state: State, now: dt.datetime,
     count = 0
     # No name and no time in the header: the same records are the same bytes.
     with GzipFile(filename="", mode="wb", fileobj=target, mtime=0, compresslevel=GZIP_LEVEL) as packed:
-        for record, line in _records(server, _credentials(server, settings), params):
+        for record, line in _records(server, credentials_of(server, settings), params):
             if mark:
                 mark.see(record)
             digest.update(line)
@@ -82,27 +79,6 @@ def _fingerprint(server: ApiServer) -> str:
     start = (cursor.param, cursor.path, cursor.type, cursor.initial_value) if cursor else None
     question = repr((server.location, server.data_selector, sorted(server.params.items()), start))
     return hashlib.sha256(question.encode()).hexdigest()[:12]
-
-
-def _credentials(server: ApiServer, settings: Settings) -> Credentials:
-    from transforms.sources.http_transport import Credentials
-
-    auth = server.auth
-    if auth is None:
-        return Credentials()
-    try:
-        secret = settings.secret(auth.secret) if auth.secret else ""
-        user = settings.secret(auth.username) if auth.username else ""
-    except KeyError as error:
-        raise UnreadableError(f"{server.location}: {error.args[0]}") from None
-    if auth.type == "bearer":
-        return Credentials({"Authorization": f"Bearer {secret}"}, secrets=(secret,))
-    if auth.type == "http_basic":
-        encoded = base64.b64encode(f"{user}:{secret}".encode()).decode()
-        return Credentials({"Authorization": f"Basic {encoded}"}, secrets=(encoded, secret, user))
-    if auth.location == "query":
-        return Credentials(params={auth.name: secret}, secrets=(secret,))
-    return Credentials({auth.name: secret}, secrets=(secret,))
 
 
 def _records(server: ApiServer, credentials: Credentials, params: Mapping[str, str]) -> Iterator[tuple[Any, bytes]]:
@@ -134,8 +110,9 @@ def _records(server: ApiServer, credentials: Credentials, params: Mapping[str, s
 def _pages(server: ApiServer, credentials: Credentials, params: Mapping[str, str]) -> Iterator[list[Any]]:
     import requests
 
+    from transforms.sources.http_faults import explain, raise_for_status
     from transforms.sources.http_pages import Progress, json_path, paginator
-    from transforms.sources.http_transport import explain, open_client, raise_for_status
+    from transforms.sources.http_transport import open_client
 
     asking = open_client(server, credentials, lambda seconds: sleep(seconds))
     progress = Progress(server)

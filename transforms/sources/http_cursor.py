@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import Any
 
-from transforms.contracts.servers.api import Incremental, order_of
+from transforms.contracts.servers.api import Incremental
+from transforms.contracts.servers.api_options import order_of
+
+_DATE = re.compile(r"\d{4}-?\d\d-?\d\d")
 
 
 class HighWaterMark:
@@ -58,9 +62,9 @@ class HighWaterMark:
         if isinstance(value, Decimal):
             return format(value - self.cursor.overlap, "f")
         back = value - dt.timedelta(seconds=float(self.cursor.overlap))
-        if len(text) == len("2025-03-01"):
-            return back.date().isoformat()
-        if "+" not in text[10:] and "-" not in text[10:] and not text.endswith("Z"):
+        if _DATE.fullmatch(text):
+            return back.strftime("%Y-%m-%d" if "-" in text else "%Y%m%d")
+        if dt.datetime.fromisoformat(text).tzinfo is None:
             back = back.replace(tzinfo=None)
-        written = back.isoformat(sep=text[10])
+        written = back.isoformat(sep=" " if " " in text else "T")
         return written.replace("+00:00", "Z") if text.endswith("Z") else written

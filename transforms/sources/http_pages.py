@@ -19,8 +19,8 @@ from dlt.sources.helpers.rest_client.paginators import (
 from requests import Response
 
 from transforms.contracts.servers.api import ApiServer
+from transforms.sources.http_faults import RefusedError
 from transforms.sources.http_json import scalar_text
-from transforms.sources.http_transport import RefusedError
 
 
 class _JsonLink(JSONLinkPaginator):

@@ -6,15 +6,13 @@ only where a pull runs: dlt takes more than a second.
 
 from __future__ import annotations
 
-import logging
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from email.message import Message
-from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
 from dlt.common.configuration.specs.runtime_configuration import RuntimeConfiguration
@@ -24,43 +22,16 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from transforms.contracts.servers.api import LOOPBACK, ApiServer
+from transforms.sources.http_credentials import Credentials
+from transforms.sources.http_faults import LONGEST_WAIT_SECONDS, REDIRECTS, GarbledError, RefusedError, shown
 from transforms.sources.http_json import decode, follow
 
-logger = logging.getLogger(__name__)
-
 CONNECT_SECONDS = 10.0
-# A server that asks for a longer wait is left to the next run.
-LONGEST_WAIT_SECONDS = 60.0
 # A body that trickles in may take so many times the timeout of one read.
 BODY_TIMEOUTS = 10
 JITTER = 0.25
-REDIRECTS = 5
-SHOWN_CHARACTERS = 200
 ERROR_BODY_BYTES = 1 << 16
 CHUNK = 1 << 16
-
-
-class RefusedError(requests.RequestException):
-    """Another try would end the same way; the message says why."""
-
-
-class GarbledError(requests.ConnectionError):
-    """An answer that is none: cut short, not JSON, too slow. dlt tries again after a connection error."""
-
-
-@dataclass(frozen=True)
-class Credentials:
-    """Headers and query parameters that prove who asks, and the texts that no message may show."""
-
-    headers: Mapping[str, str] = field(default_factory=dict)
-    params: Mapping[str, str] = field(default_factory=dict)
-    secrets: tuple[str, ...] = ()
-
-    def redact(self, text: str) -> str:
-        """The text without secrets, plain or percent-encoded, and without control characters."""
-        for secret in sorted(filter(None, self.secrets), key=len, reverse=True):
-            text = text.replace(secret, "***").replace(quote(secret, safe=""), "***")
-        return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
 class _NoAuth(AuthBase):
@@ -173,16 +144,15 @@ class Transport(HTTPAdapter):
         try:
             document = decode(body, header.get_content_charset("utf-8"))
         except (ValueError, LookupError, RecursionError):
-            shown = self._credentials.redact(body[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace"))
+            begin = shown(body[:ERROR_BODY_BYTES], self._credentials)
             kind = header.get_content_type() if response.headers.get("Content-Type") else "no content type"
-            raise GarbledError(f"no JSON but {kind}, {len(body):,} bytes: {shown[:SHOWN_CHARACTERS]!r}") from None
+            raise GarbledError(f"no JSON but {kind}, {len(body):,} bytes: {begin!r}") from None
         try:
             follow(document, self._server.data_selector)
         except KeyError as error:
             keys = ", ".join(sorted(document)[:20]) if isinstance(document, dict) else type(document).__name__
-            message = (
-                f"nothing at dataSelector ({error} is missing); the answer holds: {self._credentials.redact(keys)}"
-            )
+            held = shown(keys.encode(), self._credentials)
+            message = f"nothing at dataSelector ({error} is missing); the answer holds: {held}"
             raise RefusedError(f"{message}; mend dataSelector") from None
         return document
 
@@ -205,8 +175,9 @@ def open_client(server: ApiServer, credentials: Credentials, sleep: Callable[[fl
     )
     session = http.session
     session.max_redirects = REDIRECTS
+    transport = Transport(server, credentials, sleep)
     for scheme in ("http://", "https://"):
-        session.mount(scheme, Transport(server, credentials, sleep))
+        session.mount(scheme, transport)
 
     def pause(seconds: float) -> None:
         asking.tries += 1
@@ -219,78 +190,3 @@ def open_client(server: ApiServer, credentials: Credentials, sleep: Callable[[fl
     client = RESTClient(base_url=server.location, auth=_NoAuth(), session=session, config=quiet)
     asking = Asking(client)
     return asking
-
-
-def raise_for_status(response: requests.Response, *_: Any, **__: Any) -> None:
-    """Hook of each response: dlt tries again after 429 and 5xx, at the time that the server asks for.
-
-    Raises:
-        HTTPError: a status from 400.
-        RefusedError: the server asks for a longer wait than a run may take.
-    """
-    if response.status_code < 400:
-        return
-    wait = _retry_after(response.headers.get("Retry-After", ""))
-    if wait > LONGEST_WAIT_SECONDS and (response.status_code == 429 or response.status_code >= 500):
-        raise RefusedError(f"HTTP {response.status_code}, asks to wait {wait:,.0f} s; the next run tries again")
-    raise requests.HTTPError(response=response)
-
-
-def _retry_after(value: str) -> float:
-    """Seconds that a Retry-After header asks for, as a number or a date; 0 where it cannot be read."""
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return parsedate_to_datetime(value).timestamp() - time.time()
-    except (ValueError, TypeError):
-        return 0.0
-
-
-def explain(error: Exception, server: ApiServer, credentials: Credentials, tries: int) -> str:
-    """Why a page cannot be had, and the way out; never with a secret, a query or a header."""
-    after = f" after {tries} tries" if tries > 1 else ""
-    later = "the next run tries again"
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        status = error.response.status_code
-        shown = credentials.redact(error.response.content[: 4 * SHOWN_CHARACTERS].decode("utf-8", "replace"))
-        body = f": {shown[:SHOWN_CHARACTERS]}" if shown else ""
-        return f"HTTP {status}{after}{body}; {_remedy(status, server)}"
-    if isinstance(error, RefusedError):
-        return str(error)
-    if isinstance(error, GarbledError):
-        return f"{error}{after}; {later}"
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {server.request_timeout:g} s{after}; {later}, or raise requestTimeout"
-    if isinstance(error, requests.TooManyRedirects):
-        return f"more than {REDIRECTS} redirects; set location to where they end"
-    if isinstance(error, requests.ConnectionError):
-        return f"no connection ({_cause(error)}){after}; {later}"
-    return f"it leads to no http(s) URL ({type(error).__name__}); mend the paginator's options or tell the provider"
-
-
-def _remedy(status: int, server: ApiServer) -> str:
-    if status in {401, 403}:
-        secret = server.auth.secret if server.auth else None
-        return f"check WATERSHED_SECRETS__{secret.upper()} and its rights" if secret else "set auth in the contract"
-    if status == 429:
-        return "set or lower requestsPerSecond; the next run tries again"
-    if status >= 500:
-        return "the next run tries again; if it lasts, ask the provider"
-    return "mend location, params or the paginator's options"
-
-
-def _cause(error: BaseException) -> str:
-    """The operating system's words at the bottom of a connection error; its own text would show the query."""
-    found = type(error).__name__
-    pending: list[BaseException] = [error]
-    known: set[int] = set()
-    while pending:
-        current = pending.pop()
-        if id(current) in known:
-            continue
-        known.add(id(current))
-        if isinstance(current, OSError) and current.strerror:
-            found = str(current.strerror)
-        parts = [*current.args, getattr(current, "reason", None), current.__cause__, current.__context__]
-        pending += [part for part in parts if isinstance(part, BaseException)]
-    return found

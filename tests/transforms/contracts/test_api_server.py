@@ -10,7 +10,7 @@ import yaml
 
 from tests.transforms.sources.api_shop import api_document
 from transforms.contracts import ApiServer, ContractError, load_contracts
-from transforms.contracts.servers.api import parse_path
+from transforms.contracts.servers.api_options import parse_path
 from transforms.settings import Settings
 
 URL = "https://api.example.com/v1/orders"
@@ -69,6 +69,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "secret parameter": ({"params": {"status": "paid", "api_key": "x"}}, "'api_key' under params", "api_key: x"),
     "secret header": ({"headers": {"Authorization": "Bearer x"}}, "'Authorization' under headers", "Authorization"),
     "nested parameter": ({"params": {"filter": {"a": 1}}}, "Give names with one text", "property: params"),
+    "header of two lines": ({"headers": {"X-Shop": "a\nb"}}, "on one line", "property: headers"),
     "half a cursor": ({"cursorParam": "since"}, "cursorParam without cursorPath", "property: cursorParam"),
     "overlap alone": ({"overlap": "1h"}, "overlap without cursorParam and cursorPath", "property: overlap"),
     "overlap without unit": ({**SINCE, "overlap": 15}, "Give a span such as 15m", "property: overlap"),

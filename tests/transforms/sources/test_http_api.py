@@ -29,7 +29,8 @@ from transforms.sources.delivery import NothingNew, UnreadableError
 
 
 @pytest.fixture
-def provider() -> Iterator[Provider]:
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     provider = Provider()
     yield provider
     provider.close()
@@ -420,6 +421,24 @@ def test_a_key_in_the_query_is_in_no_message(
     assert "s3" not in "".join(record.getMessage() for record in watched)
 
 
+def test_a_long_secret_in_a_long_answer_is_not_shown(shop: Callable[..., ApiShop], provider: Provider) -> None:
+    provider.faults = [status(400, f"bad token {'s3cret' * 500} given"), text(f"<p>{'s3cret' * 500}".encode())]
+    shop = shop(auth={"type": "bearer", "token": "crm"}, retries=0).with_secrets(crm="s3cret" * 500)
+    assert "HTTP 400: bad token *** given;" in refusal(shop)
+    assert "'<p>***'" in refusal(shop)
+
+
+def test_the_line_end_of_a_secret_is_dropped_and_one_inside_refused(
+    shop: Callable[..., ApiShop], provider: Provider
+) -> None:
+    provider.records = [order(1)]
+    shop = shop("cursor", auth={"type": "bearer", "token": "crm"})
+    shop.with_secrets(crm="s3cret\n").pull()
+    assert sent(provider, "Authorization") == ["Bearer s3cret"]
+    message = refusal(shop.with_secrets(crm="s3\ncret"))
+    assert "the secret 'crm' holds a line break" in message and "s3" not in message
+
+
 def test_a_secret_that_is_not_set_is_named(shop: Callable[..., ApiShop]) -> None:
     message = refusal(shop(auth={"type": "bearer", "token": "crm_token"}))
     assert "set WATERSHED_SECRETS__CRM_TOKEN" in message
@@ -512,6 +531,8 @@ def asked_since(provider: Provider) -> list[str | None]:
         (["2025-03-01T11:30:00+02:00", "2025-03-01T10:00:00+00:00"], {"overlap": "1h"}, "2025-03-01T09:00:00+00:00"),
         (["2025-03-01 10:00:00.123456"], {"overlap": "1s"}, "2025-03-01+09:59:59.123456"),
         (["2025-03-01", "2025-03-02"], {"overlap": "1d"}, "2025-03-01"),
+        (["20250301", "20250302"], {"overlap": "1d"}, "20250301"),
+        (["20250301T100000Z"], {"overlap": "1m"}, "2025-03-01T09:59:00Z"),
         (["2025-03-01T10:00:00Z", "2999-01-01T00:00:00Z"], {}, "2025-03-01T10:00:00Z"),
         (["2025-03-01T10:00:00Z", None, "soon"], {}, "2025-03-01T10:00:00Z"),
         ([9, 10, 1741000000.125], {"cursorType": "number"}, "1741000000.125"),

@@ -13,13 +13,15 @@ import yaml
 from tests.conftest import PROJECT
 from tests.transforms.sources.api_shop import ApiShop
 from tests.transforms.sources.provider import Provider, text
-from transforms.contracts.servers.api import OPTIONS, PAGINATORS, ApiServer
+from transforms.contracts.servers.api import ApiServer
+from transforms.contracts.servers.api_options import OPTIONS, PAGINATORS
 
 PAGE = (PROJECT / "docs" / "http_api.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture
-def provider() -> Iterator[Provider]:
+def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     provider = Provider()
     yield provider
     provider.close()
