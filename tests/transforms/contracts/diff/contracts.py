@@ -105,7 +105,7 @@ def source_document() -> dict[str, Any]:
                     {"name": "order_id", "physicalName": "no", "logicalType": "string"},
                     {
                         "name": "ordered_at",
-                        "physicalName": "at",
+                        "physicalName": "sold",
                         "logicalType": "timestamp",
                         "logicalTypeOptions": {"format": "dd.MM.yyyy HH:mm", "defaultTimezone": "Europe/Berlin"},
                     },
