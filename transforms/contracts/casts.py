@@ -78,7 +78,7 @@ def _from_same(value: str, target: str, mapping: Mapping) -> str:
         return f"nullif({value}, '')"
     if target == "TIMESTAMP":
         return _to_utc(value, mapping.time_zone)
-    return _finite(value) if target == "DOUBLE" else value
+    return _finite(value) if target in {"DOUBLE", "DATE"} else value
 
 
 def _from_text(value: str, target: str, mapping: Mapping) -> str:

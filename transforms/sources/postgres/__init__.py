@@ -15,7 +15,7 @@ from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, NothingNew, State
 from transforms.sources.postgres.columns import Table, read_table
 from transforms.sources.postgres.session import Session, read_only_session
-from transforms.sources.postgres.values import checked
+from transforms.sources.postgres.values import with_infinity
 from transforms.sources.postgres.window import Mark, Window, fingerprint, next_mark, window_after
 
 
@@ -92,12 +92,12 @@ def _write(session: Session, table: Table, window: Window, now: dt.datetime, tar
     schema = batches.schema.with_metadata({"watershed.pulled_at": now.isoformat()})
     rows = 0
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in _checked(batches.batches, schema):
+        for batch in _as_written(batches.batches, schema):
             writer.write_batch(batch)
             rows += batch.num_rows
     return rows
 
 
-def _checked(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterable[pa.RecordBatch]:
+def _as_written(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterable[pa.RecordBatch]:
     for batch in batches:
-        yield checked(batch).replace_schema_metadata(schema.metadata)
+        yield with_infinity(batch).replace_schema_metadata(schema.metadata)

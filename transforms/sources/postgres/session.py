@@ -178,6 +178,7 @@ def _remedy(server: PostgresServer, state: str, text: str) -> str:
         "support SSL": "have the server offer TLS, or set sslmode: disable where the network is your own",
         "could not translate host name": "mend the host of the contract",
         "Connection refused": "start the server, or mend host and port of the contract",
+        "invalid byte sequence": "mend the text in the database, or leave its column out by ignoreColumns",
         "closed the connection": "nothing was landed; the next run begins where this one did",
         "recovery": "a replica stopped the read; raise max_standby_streaming_delay there, or read in smaller pulls",
     }

@@ -5,33 +5,25 @@ from __future__ import annotations
 import pyarrow as pa
 from pyarrow.compute import call_function
 
-from transforms.sources.delivery import UnreadableError
-
 # PostgreSQL counts from 2000, Arrow from 1970. The driver adds the distance without a look at the end of the numbers.
 _DAYS, _MICROSECONDS = 10_957, 946_684_800_000_000
 # Nothing that PostgreSQL knows lies before 4714 BC; what does has run over.
 _FIRST_DAY, _FIRST_MICROSECOND = -2_440_588, -210_866_803_200_000_000
 
 
-def checked(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with its infinite times as Parquet's readers know them, which no rule takes for a date.
-
-    Raises:
-        UnreadableError: a text is not UTF-8, as happens in databases of the encoding SQL_ASCII.
-    """
+def with_infinity(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its infinite times as Parquet's readers know them, which no rule takes for a date."""
     for index, field in enumerate(batch.schema):
         column = batch.column(index)
-        if pa.types.is_string(field.type):
-            _refuse_other_encodings(column, field.name)
-        elif pa.types.is_timestamp(field.type):
-            mended = _with_infinity(column, pa.int64(), _FIRST_MICROSECOND, _MICROSECONDS)
+        if pa.types.is_timestamp(field.type):
+            mended = _mended(column, pa.int64(), _FIRST_MICROSECOND, _MICROSECONDS)
             batch = batch.set_column(index, field, mended)
         elif pa.types.is_date32(field.type):
-            batch = batch.set_column(index, field, _with_infinity(column, pa.int32(), _FIRST_DAY, _DAYS))
+            batch = batch.set_column(index, field, _mended(column, pa.int32(), _FIRST_DAY, _DAYS))
     return batch
 
 
-def _with_infinity(column: pa.Array, whole: pa.DataType, first: int, distance: int) -> pa.Array:
+def _mended(column: pa.Array, whole: pa.DataType, first: int, distance: int) -> pa.Array:
     numbers = column.view(whole)
     lowest = call_function("min", [numbers]).as_py()
     if lowest is None or lowest >= first:
@@ -42,12 +34,3 @@ def _with_infinity(column: pa.Array, whole: pa.DataType, first: int, distance: i
     infinite = call_function("if_else", [is_negative, pa.scalar(-highest, whole), pa.scalar(highest, whole)])
     has_run_over = call_function("less", [numbers, pa.scalar(first, whole)])
     return call_function("if_else", [has_run_over, infinite, numbers]).view(column.type)
-
-
-def _refuse_other_encodings(column: pa.Array, name: str) -> None:
-    try:
-        column.validate(full=True)
-    except pa.ArrowInvalid as error:
-        raise UnreadableError(
-            f"the column '{name}' holds bytes that are not UTF-8; mend them, or put the column under ignoreColumns"
-        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import pwd
 import shutil
@@ -51,7 +52,7 @@ class Postgres:
     def __init__(self, folder: Path):
         self.folder = folder
         self.bin = _reachable(folder) / "pginstall" / "bin"
-        self.port = _free_port()
+        self.port, self.database = _free_port(), "postgres"
         secret = folder / "password"
         secret.write_text("superuser", encoding="utf-8")
         _give(secret)
@@ -62,6 +63,12 @@ class Postgres:
         self.execute(f"CREATE ROLE watershed LOGIN PASSWORD $pw${PASSWORD}$pw$")
         self._schemas = 0
 
+    def of(self, database: str) -> Postgres:
+        """The same server, seen from another of its databases."""
+        other = copy.copy(self)
+        other.database = database
+        return other
+
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self.bin / program), "-D", str(self.folder / "data"), *arguments]
         subprocess.run(command, check=True, cwd="/", capture_output=True, **_as_nobody())
@@ -71,7 +78,7 @@ class Postgres:
 
     def connect(self, autocommit: bool = False) -> Connection:
         """A connection of the superuser."""
-        uri = f"postgresql://postgres:superuser@127.0.0.1:{self.port}/postgres"
+        uri = f"postgresql://postgres:superuser@127.0.0.1:{self.port}/{self.database}"
         return connect(uri, autocommit=autocommit)
 
     def execute(self, *statements: str) -> None:
@@ -177,7 +184,7 @@ def document(
             "type": "postgres",
             "host": "127.0.0.1",
             "port": server.port,
-            "database": "postgres",
+            "database": server.database,
             "schema": schema,
             "customProperties": [
                 {"property": name, "value": value} for name, value in properties.items() if value is not None
