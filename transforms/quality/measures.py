@@ -8,11 +8,15 @@ from transforms.sql import columns, identifier, literal
 
 
 def measure_query(rule: DatasetRule, entity: Entity, table: str) -> str:
-    """SQL with one row over ``table``: ``measured`` (rows that the rule counts) and ``total`` (all rows)."""
+    """SQL with one row over ``table``: ``measured`` (rows that the rule counts) and ``total`` (all rows).
+
+    The number of rows is measured against nothing: its ``total`` is NULL.
+    """
+    if rule.metric == "rowCount":
+        return f"SELECT count(*) AS measured, NULL AS total FROM {table}"
     if rule.metric == "duplicateValues":
         return _duplicates(rule, table)
     condition = {
-        "rowCount": lambda: "true",
         "nullValues": lambda: f"{identifier(rule.columns[0])} IS NULL",
         "missingValues": lambda: _missing(rule, entity),
         "invalidValues": lambda: _invalid(rule, entity),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +20,19 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """All rules of a contract against the rows of one load."""
+    """All rules of a contract against the rows of one load.
+
+    ``loaded_at`` is when the last file of the load was committed (UTC, without zone); ``is_new`` is False where the
+    load was checked in an earlier run and nothing came since.
+    """
 
     source: str
+    loaded_at: dt.datetime
     rows: int
     results: tuple[RuleResult, ...]
     elapsed_seconds: float
     data_docs: Path
+    is_new: bool = True
 
     @property
     def failed(self) -> tuple[RuleResult, ...]:

@@ -49,44 +49,46 @@ class ExpectMeasureToKeepRule(BatchExpectation):
     def _validate(
         self, metrics: dict[str, Any], runtime_configuration: Any = None, execution_engine: Any = None
     ) -> dict[str, Any]:
-        measured, total = (int(metrics["query.table"][0][name]) for name in ("measured", "total"))
+        counts = metrics["query.table"][0]
+        measured, total = counts["measured"], counts["total"]
         rule = DatasetRule("", (), self.operator, tuple(Fraction(bound) for bound in self.bounds), self.percent)
-        share = f" ({measured / total:.2%})" if self.percent and total else ""
-        return {
-            "success": rule.holds(measured, total),
-            "result": {"observed_value": f"{measured:,} of {total:,} rows{share}"},
-        }
+        observed = f"{measured:,} rows" if total is None else f"{measured:,} of {total:,} rows"
+        if self.percent and total:
+            observed += f" ({measured / total:.2%})"
+        return {"success": rule.holds(measured, total or 0), "result": {"observed_value": observed}}
 
 
-def expectations(contract: SourceContract) -> list[Expectation]:
+def expectations(contract: SourceContract, released: bool = False) -> list[Expectation]:
     """The rules of the entity's columns, then the dataset rules of entity and source.
 
-    The gate has seen to the columns' rules row by row; here a second engine looks at what was written.
+    The gate has seen to the columns' rules row by row; here a second engine looks at what was written. Where a person
+    has ``released`` rows that break rules, those rules only warn.
     """
-    found = [expectation for column in contract.entity.columns for expectation in _of_column(column, contract)]
+    severity = "warning" if released else "error"
+    found = [item for column in contract.entity.columns for item in _of_column(column, contract, severity)]
     found += _of_key(contract)
     rules = (*contract.entity.dataset_rules, *contract.dataset_rules)
     return found + [_measured(rule, rule.name, contract) for rule in rules]
 
 
-def _of_column(column: Column, contract: SourceContract) -> list[Expectation]:
+def _of_column(column: Column, contract: SourceContract, severity: str) -> list[Expectation]:
     found: list[Expectation] = []
     name = column.name
     if column.required or column.key_position is not None:
-        found.append(ExpectColumnValuesToNotBeNull(column=name, meta=_named(f"required:{name}")))
+        # Nobody can release a row without it.
+        found.append(ExpectColumnValuesToNotBeNull(column=name, **_about(f"required:{name}", "error")))
     if column.enum:
-        values = list(column.enum)
-        found.append(ExpectColumnValuesToBeInSet(column=name, value_set=values, meta=_named(f"enum:{name}")))
+        about = _about(f"enum:{name}", severity)
+        found.append(ExpectColumnValuesToBeInSet(column=name, value_set=list(column.enum), **about))
     if column.minimum is not None or column.maximum is not None:
         bounds: dict[str, Any] = {"min_value": column.minimum, "max_value": column.maximum}
-        found.append(ExpectColumnValuesToBeBetween(column=name, **bounds, meta=_named(f"range:{name}")))
+        found.append(ExpectColumnValuesToBeBetween(column=name, **bounds, **_about(f"range:{name}", severity)))
     if column.max_length is not None:
-        longest = column.max_length
-        meta = _named(f"max_length:{name}")
-        found.append(ExpectColumnValueLengthsToBeBetween(column=name, max_value=longest, meta=meta))
+        about = _about(f"max_length:{name}", severity)
+        found.append(ExpectColumnValueLengthsToBeBetween(column=name, max_value=column.max_length, **about))
     if column.pattern is not None:
         # Its own regex expectations refuse DuckDB.
-        rule = DatasetRule("invalidValues", (name,), pattern=column.pattern, **_NONE)
+        rule = DatasetRule("invalidValues", (name,), pattern=column.pattern, severity=severity, **_NONE)
         found.append(_measured(rule, f"pattern:{name}", contract))
     return found
 
@@ -105,9 +107,8 @@ def _measured(rule: DatasetRule, name: str, contract: SourceContract) -> Expecta
         operator=rule.operator,
         bounds=[str(bound) for bound in rule.bounds],
         percent=rule.percent,
-        severity=_SEVERITIES[rule.severity],
         description=f"{rule.text}: {rule.description}" if rule.description else rule.text,
-        meta=_named(name, rule.severity),
+        **_about(name, rule.severity),
     )
 
 
@@ -116,5 +117,6 @@ def _template(query: str) -> str:
     return query.replace("{", "{{").replace("}", "}}").replace(":", "\\:").replace("\0", "{batch}")
 
 
-def _named(rule: str, severity: str = "error") -> dict[str, str]:
-    return {"rule": rule, "severity": severity}
+def _about(rule: str, severity: str) -> dict[str, Any]:
+    """Name and severity of a rule, as Great Expectations knows it and as the report reads it."""
+    return {"severity": _SEVERITIES[severity], "meta": {"rule": rule, "severity": severity}}

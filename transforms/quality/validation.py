@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
+import datetime as dt
 import logging
 import os
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
 from transforms.contracts import SourceContract
 from transforms.lake.records import ACCEPTED, FileRecord, source_folder
-from transforms.quality.data_docs import add_run
+from transforms.quality.data_docs import INDEX, add_run, data_docs_folder, latest_report
 from transforms.quality.report import QualityReport, RuleResult
 from transforms.settings import Settings
 from transforms.sql import literal, scratch_options
@@ -20,36 +23,41 @@ _VIEW = "accepted"
 _RESULT_FORMAT = "BOOLEAN_ONLY"
 
 
-def brings_news(record: FileRecord) -> bool:
-    """Whether a file is worth a check: not refused, and not only rows that the lake had before.
+def validate_load(settings: Settings, contract: SourceContract, records: Sequence[FileRecord]) -> QualityReport | None:
+    """Check the rows that came since the last check, taken together, and add a page to the Data Docs.
+
+    ``records`` are those of all files of the source. Where none is new, the report of the last check comes back and
+    Great Expectations is not even imported; None before the first load. A run that was killed between load and check
+    is made up for by the next one.
+    """
+    last = latest_report(settings, contract.name)
+    news = [record for record in records if _brings_news(record) and (not last or _loaded_at(record) > last.loaded_at)]
+    if not news:
+        return last
+    started = time.monotonic()
+    validation = _run(settings, contract, news)
+    report = QualityReport(
+        source=contract.name,
+        loaded_at=max(_loaded_at(record) for record in news),
+        rows=sum(record.rows_accepted for record in news),
+        results=tuple(_result(item) for item in validation.results),
+        elapsed_seconds=round(time.monotonic() - started, 3),
+        data_docs=data_docs_folder(settings, contract.name) / INDEX,
+    )
+    add_run(report, validation)
+    return report
+
+
+def _brings_news(record: FileRecord) -> bool:
+    """Whether a file is worth a check: let in, and not only with rows that the lake had before.
 
     A file without any row is: that it came empty may be the very fault that a rule on the number of rows is for.
     """
     return record.status == "loaded" and (record.rows_read == 0 or record.rows_duplicate < record.rows_read)
 
 
-def validate_load(settings: Settings, contract: SourceContract, loaded: Sequence[FileRecord]) -> QualityReport | None:
-    """Check the accepted rows of the files that one load brought, taken together, and add a page to the Data Docs.
-
-    ``loaded`` are the records of that load. None where it brought nothing new; Great Expectations is then not even
-    imported.
-    """
-    news = [record for record in loaded if brings_news(record)]
-    if not news:
-        return None
-    started = time.monotonic()
-    validation = _run(settings, contract, news)
-    results = tuple(_result(item) for item in validation.results)
-    rows = sum(record.rows_accepted for record in news)
-    newest = max(record.loaded_at for record in news)
-    page = add_run(settings, contract.name, validation, results, rows, newest)
-    return QualityReport(
-        source=contract.name,
-        rows=rows,
-        results=results,
-        elapsed_seconds=time.monotonic() - started,
-        data_docs=page,
-    )
+def _loaded_at(record: FileRecord) -> dt.datetime:
+    return record.loaded_at.replace(tzinfo=None)
 
 
 def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord]) -> Any:
@@ -60,6 +68,7 @@ def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord
     from transforms.quality.suite import expectations
 
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    atexit.register(_let_go_of_duckdb)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     # A database of its own that all connections of the engine share; it goes with the last of them.
@@ -74,7 +83,8 @@ def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord
             view = f"CREATE VIEW {_VIEW} AS SELECT * FROM read_parquet([{files}], union_by_name = true)"
             connection.exec_driver_sql(view)
         batch = source.add_table_asset(contract.entity.name, table_name=_VIEW).add_batch_definition_whole_table("load")
-        suite = gx.ExpectationSuite(contract.name, expectations=expectations(contract))
+        released = any(record.rows_released for record in news)
+        suite = gx.ExpectationSuite(contract.name, expectations=expectations(contract, released))
         validation = gx.ValidationDefinition(name=contract.name, data=batch, suite=context.suites.add(suite))
         context.validation_definitions.add(validation)
         return validation.run(result_format=_RESULT_FORMAT)
@@ -82,6 +92,16 @@ def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord
         # Two engines, each with connections that hold the database.
         source.get_execution_engine().close()
         engine.dispose()
+
+
+def _let_go_of_duckdb() -> None:
+    """Together with Great Expectations some modules outlive the interpreter, and DuckDB's bindings with them.
+
+    They would end a good run with a page of warnings of leaked objects.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in {"duckdb_sqlalchemy", "transforms"}:
+            vars(module).pop("duckdb", None)
 
 
 def _engine_options(settings: Settings) -> dict[str, Any]:
