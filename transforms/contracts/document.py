@@ -81,7 +81,7 @@ def _parsed(content: bytes) -> Document:
     # The same text is asked for more than once, by the lint, the diff and the pages, and checking it takes a while.
     file = Path()
     try:
-        node = yaml.compose(content.decode("utf-8"), Loader=_LOADER)
+        node = _compose(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ContractError([Problem(file, 1, f"not UTF-8: {error}.", "Save the file as UTF-8.")]) from error
     except yaml.MarkedYAMLError as error:
@@ -90,9 +90,14 @@ def _parsed(content: bytes) -> Document:
         raise ContractError(
             [Problem(file, line, f"not YAML: {error.problem or error.context}.", "Check indents and quotes.")]
         ) from error
+    except yaml.YAMLError as error:
+        raise ContractError([Problem(file, 1, f"not YAML: {error}.", "Look for control characters.")]) from error
     lines: dict[NodePath, int] = {}
     repeated: list[Problem] = []
-    data = _plain(node, (), lines, repeated, file)
+    try:
+        data = _plain(node, (), lines, repeated, file)
+    except RecursionError as error:
+        raise ContractError([Problem(file, 1, "nested without end.", "Let no alias stand within itself.")]) from error
     if not isinstance(data, dict):
         repeated.append(Problem(file, 1, "a contract is a YAML mapping.", "Begin with 'apiVersion: v3.2.0'."))
     if repeated:
@@ -102,6 +107,14 @@ def _parsed(content: bytes) -> Document:
     if faults:
         raise ContractError(sorted(faults, key=lambda fault: fault.line))
     return document
+
+
+def _compose(text: str) -> Any:
+    try:
+        return yaml.compose(text, Loader=_LOADER)
+    except yaml.YAMLError:
+        # The slower reader says better what is wrong, and where.
+        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _plain(node: Any, path: NodePath, lines: dict[NodePath, int], repeated: list[Problem], file: Path) -> Any:

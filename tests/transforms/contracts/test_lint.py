@@ -54,7 +54,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda d: schema(d)["properties"][2].update(logicalTypeOptions={"format": "dd.MM.YYYY"}),
         "'YYYY' in the pattern",
     ),
-    "another server": (lambda d: d["servers"][0].update(type="custom"), "'custom' are not supported"),
+    "another server": (lambda d: d["servers"][0].update(type="kafka", host="x"), "'kafka' are not supported"),
     "another format": (lambda d: d["servers"][0].update(format="avro"), "Use one of csv, json, parquet"),
     "not in the standard": (lambda d: d.update(serverz=[]), "serverz"),
     "rate": (
@@ -63,7 +63,30 @@ FAULTS: dict[str, tuple[Change, str]] = {
     ),
     "rule on an unknown column": (rule("quantiti > 0"), "Did you mean 'quantity'?"),
     "rule with the clock": (rule("ordered_at < now()"), "now() is not allowed"),
-    "rule with the clock as a word": (rule("ordered_at < current_date"), "'current_date', which the entity"),
+    "rule with the clock as a word": (
+        rule("ordered_at < current_date"),
+        "current_date is not allowed: it reads the clock",
+    ),
+    "rule with a word that is no column": (rule('ordered_at < "current_date"'), "'current_date', which the entity"),
+    "clock announced as a column": (expression("current_date", "current_date"), "current_date is not allowed"),
+    "clock in capitals": (expression("left(CURRENT_TIMESTAMP, 4)", "CURRENT_TIMESTAMP"), "in double quotes"),
+    "clock after letters of two bytes": (expression("'ä' || localtime", "localtime"), "localtime is not allowed"),
+    "user of the machine": (expression("user", "user"), "user is not allowed"),
+    "random number": (expression("random()"), "random() is not allowed"),
+    "random id": (expression("uuid()"), "uuid() is not allowed"),
+    "file in a table function": (expression("x FROM read_csv('/etc/passwd')"), "more than an expression"),
+    "file through a plan": (expression("json_serialize_plan('FROM x')"), "json_serialize_plan() is not allowed"),
+    "copy": (expression("COPY x TO '/tmp/x'"), "not SQL"),
+    "subselect": (expression("(SELECT max(x) FROM y)"), "subquery is not allowed"),
+    "setting": (expression("current_setting('threads')"), "current_setting() is not allowed"),
+    "delimiter that quotes": (
+        lambda d: d["servers"][0].update(customProperties=[{"property": "delimiter", "value": '"'}]),
+        "the delimiter",
+    ),
+    "delimiter that ends the line": (
+        lambda d: d["servers"][0].update(customProperties=[{"property": "delimiter", "value": "\n"}]),
+        "the delimiter",
+    ),
     "rule that is no SQL": (rule("quantity >"), "not SQL"),
     "two statements": (rule("true; DROP TABLE x"), "not SQL"),
     "subquery": (rule("quantity > (SELECT 1)"), "subquery is not allowed"),
@@ -102,6 +125,11 @@ def test_expressions_that_are_fine(text: str) -> None:
     assert referenced_columns(text) in {(), (("a",),)}
 
 
+@pytest.mark.parametrize("text", ['lower("user")', "'ä' || \"current_date\"", "raw.user"])
+def test_a_column_may_be_called_like_a_function_where_it_can_only_be_a_column(text: str) -> None:
+    assert referenced_columns(text)[0][-1] in {"user", "current_date"}
+
+
 def test_the_line_is_that_of_the_fault(tmp_path: Path) -> None:
     document = contract_document()
     schema(document)["properties"][2]["name"] = "orderd_at"
@@ -126,6 +154,8 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
         ("- a\n", "a YAML mapping"),
         ("", "a YAML mapping"),
         ("a: !!python/object:os.system {}\n", "'a' was unexpected"),
+        ("a: \a\n", "not YAML"),
+        ("a: &a [*a]\n", "nested without end"),
     ],
 )
 def test_files_that_are_no_contract(tmp_path: Path, text: str, message: str) -> None:
