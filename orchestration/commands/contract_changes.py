@@ -15,7 +15,8 @@ from rich.text import Text
 from transforms.contracts.diff import Change, Comparison, Impact, VersionFault
 
 _STYLES = {Impact.BREAKING: "bold red", Impact.COMPATIBLE: "green", Impact.COSMETIC: "dim"}
-_LAST_COLUMN = 132
+# Without a terminal nothing is folded, so that a file:line stays in one piece.
+_LAST_COLUMN = 10_000
 
 
 def print_changes(found: Comparison) -> None:
@@ -70,15 +71,15 @@ def _as_dict(change: Change) -> dict[str, Any]:
 def _table(title: str, changes: list[Change]) -> Table:
     table = Table(title=_clean(title), title_justify="left", title_style="bold", box=None, pad_edge=False)
     table.add_column("impact", no_wrap=True)
-    table.add_column("where", no_wrap=True, overflow="ellipsis")
-    table.add_column("change", overflow="fold")
+    table.add_column("change, what it does, where it stands", overflow="fold")
     for change in changes:
-        style = "bold white on red" if change.alarm else _STYLES[change.impact]
         said = f"{change.subject}: {change.message}" if change.subject else change.message
-        text = Text(_clean(said) + ("\n" + _clean(change.effect) if change.effect else ""))
+        text = Text(_clean(said))
         if change.effect:
-            text.stylize("bold red" if change.alarm else "dim", len(_clean(said)))
-        table.add_row(Text(change.impact + (" !" if change.alarm else ""), style=style), _place(change), text)
+            text.append("\n" + _clean(change.effect), style="bold red" if change.alarm else "dim")
+        text.append("\n" + _clean(_place(change)), style="dim")
+        style = "bold white on red" if change.alarm else _STYLES[change.impact]
+        table.add_row(Text(change.impact + (" !" if change.alarm else ""), style=style), text)
     return table
 
 

@@ -54,7 +54,10 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda d: schema(d)["properties"][2].update(logicalTypeOptions={"format": "dd.MM.YYYY"}),
         "'YYYY' in the pattern",
     ),
-    "another server": (lambda d: d["servers"][0].update(type="kafka", host="x"), "'kafka' are not supported"),
+    "another server": (
+        lambda d: d.update(servers=[{"server": "log", "type": "kafka", "host": "x"}]),
+        "'kafka' are not supported",
+    ),
     "another format": (lambda d: d["servers"][0].update(format="avro"), "Use one of csv, json, parquet"),
     "not in the standard": (lambda d: d.update(serverz=[]), "serverz"),
     "rate": (
