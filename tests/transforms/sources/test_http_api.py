@@ -133,6 +133,13 @@ def test_pages_that_lead_in_a_circle_are_stopped(
     assert len(provider.requests) <= 3
 
 
+def test_pages_that_all_redirect_to_one_place_are_no_circle(shop: Callable[..., ApiShop], provider: Provider) -> None:
+    away = status(302, Location="/download")
+    pages = [{"data": [{"order": "1"}], "next": "b"}, {"data": [{"order": "2"}], "next": None}]
+    provider.faults = [fault for page in pages for fault in (away, text(json.dumps(page).encode()))]
+    assert numbers(shop("cursor").pull()[0]) == [1, 2]
+
+
 def test_a_server_that_ignores_the_page_number_is_stopped(shop: Callable[..., ApiShop], provider: Provider) -> None:
     provider.faults = [text(b'{"data": [{"order": "1"}]}')] * 10
     assert "pages 1 to 3 hold the same records" in refusal(shop())
@@ -503,13 +510,14 @@ def test_nobody_else_is_asked_and_nothing_is_written(
     provider.records = [order(number) for number in range(3)]
     (tmp_path / "user").mkdir()
     (tmp_path / "user" / ".netrc").write_text("machine 127.0.0.1 login jo password s3cret\n")
+    provider.faults = [status(307, Location="/page_number?page=1")]  # requests looks into ~/.netrc for each hop
     shop()
     process = elsewhere(_WATCHED_PULL, tmp_path)
     seen = json.loads(process.communicate(timeout=60)[0])
-    assert process.returncode == 0 and seen["dlt"] and len(provider.requests) == 3
+    assert process.returncode == 0 and seen["dlt"] and len(provider.requests) == 4
     assert set(seen["asked"]) == {"127.0.0.1"} and set(seen["written"]) <= {"/dev/null"}
     assert [path.name for name in ("here", "user") for path in (tmp_path / name).iterdir()] == [".netrc"]
-    assert sent(provider, "Authorization") == [None] * 3
+    assert sent(provider, "Authorization") == [None] * 4
 
 
 # Incremental pulls
