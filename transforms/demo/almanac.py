@@ -137,3 +137,10 @@ def months() -> tuple[Ints, list[str]]:
     names = sorted({f"{day:%Y-%m}" for day in calendar()})
     position = {name: number for number, name in enumerate(names)}
     return np.array([position[f"{day:%Y-%m}"] for day in calendar()]), names
+
+
+def quarters() -> tuple[Ints, list[str]]:
+    """Quarter number of each day, and the names of the quarters."""
+    names = sorted({f"{day.year}-Q{(day.month + 2) // 3}" for day in calendar()})
+    position = {name: number for number, name in enumerate(names)}
+    return np.array([position[f"{day.year}-Q{(day.month + 2) // 3}"] for day in calendar()]), names

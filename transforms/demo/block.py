@@ -9,12 +9,28 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from transforms.demo import hotline, purchases, screens, tills, visits, webshop
+from transforms.demo import (
+    assortment,
+    campaigns,
+    crm,
+    hotline,
+    opinions,
+    preferences,
+    purchases,
+    return_desk,
+    screens,
+    surveys,
+    tickets,
+    tills,
+    visits,
+    webshop,
+)
+from transforms.demo.civil import draw_civil, registered
 from transforms.demo.company import Company
-from transforms.demo.dirt import plant
+from transforms.demo.dirt import UNCHANGED, plant
 from transforms.demo.files import FORMS, spill
 from transforms.demo.people import People, draw_people, truth_of
-from transforms.demo.randomness import Ints, generator, joined, pick
+from transforms.demo.randomness import Ints, generator, joined, pick, taken
 from transforms.demo.rows import Rows
 from transforms.demo.touchpoints import draw_touchpoints
 
@@ -75,7 +91,7 @@ def write_block(plan: Plan, number: int, folder: Path) -> BlockResult:
         owners.append(_owners(part))
         rate, at_least = plan.company.dirt_rate, 1 if number == 0 else 0
         frame, planted = plant(generator(plan.seed, number, f"dirt {part.source}"), part, rate, at_least)
-        dirt.append(planted)
+        dirt += [planted, _unchanged(part, planted)]
         spill(folder, FORMS[part.source], frame, number)
     result = BlockResult(folder / f"people-{number:05d}.arrow", folder / f"records-{number:05d}.arrow", pl.concat(dirt))
     story.people_truth().write_ipc(result.people, compression="uncompressed")
@@ -83,10 +99,19 @@ def write_block(plan: Plan, number: int, folder: Path) -> BlockResult:
     return result
 
 
+def _unchanged(rows: Rows, like: pl.DataFrame) -> pl.DataFrame:
+    """Rows that the source sends again as they were, in the form of the planted dirt."""
+    if "_unchanged" not in rows.frame.columns:
+        return like.clear()
+    again = int(rows.frame["_unchanged"].sum())
+    return pl.DataFrame([(rows.source, "sent_again", UNCHANGED, None, again)], schema=like.schema, orient="row")
+
+
 def _owners(rows: Rows) -> pl.DataFrame:
     person = pl.col("_person")
     identity = "P" + (person + 1).cast(pl.String).str.zfill(7)
-    return rows.frame.select(
+    frame = rows.frame.filter("_current") if "_current" in rows.frame.columns else rows.frame
+    return frame.select(
         source=pl.lit(rows.source, dtype=pl.String),
         record_id="_record_id",
         person_id=pl.when(person >= 0).then(identity),
@@ -108,13 +133,17 @@ class _Story:
         sold = purchases.draw_lines(rng, all_sales, purchases.draw_values(rng, company, people, all_sales))
         rng = self._generator("returns")
         returns_from = orders_from + len(all_sales)
-        self._returns, returned = purchases.draw_returns(rng, company, people, all_sales, sold, returns_from)
+        self._returns, returned, self._origin = purchases.draw_returns(
+            rng, company, people, all_sales, sold, returns_from
+        )
+        self._sold, self._returned = sold, returned
         self._orders = joined(all_sales, self._returns)
         self._lines = joined(sold, replace(returned, order=returned.order + len(all_sales)))
         self._calls = hotline.draw_calls(self._generator("calls"), company, people)
         self._calls_of = np.bincount(self._calls.person, minlength=len(people))
         rng = self._generator("touchpoints")
         self._touchpoints = draw_touchpoints(rng, people, self._sales, self._returns, self._calls_of)
+        self._civil = draw_civil(self._generator("civil"), people)
 
     def _generator(self, stage: str) -> np.random.Generator:
         return generator(self._plan.seed, self._number, stage)
@@ -136,13 +165,53 @@ class _Story:
         rng = self._generator("screens")
         occasions = self._touchpoints.sessions
         sessions = screens.draw_sessions(rng, company, plan.kiosks, people, occasions, self._sales, signed_in)
-        yield screens.event_rows(rng, people, sessions, order_id, records_from)
+        events = screens.event_rows(rng, people, sessions, order_id, records_from)
+        clicks = self._clicks(events)
+        yield events
+        del events
         rng = self._generator("visits")
         seen = visits.draw_visits(rng, company, people, self._touchpoints.visits, self._sales)
         if self._number == 0:
             seen = joined(seen, visits.house_visits(rng, company, plan.house_devices))
         yield visits.visit_rows(company, people, seen, records_from)
         yield hotline.call_rows(self._generator("hotline"), company, people, self._calls, records_from)
+        yield from self._rows_around(order_id, clicks, records_from)
+
+    def _clicks(self, events: Rows) -> campaigns.Messages:
+        """Messages behind the sessions that a newsletter or a notice of the app brought."""
+        brought = events.frame.filter((pl.col("_person") >= 0) & pl.col("campaign").is_in(["newsletter", "push"]))
+        person = brought["_person"].to_numpy() - self._people.first
+        by_push = (brought["campaign"] == "push").to_numpy()
+        channel = np.where(by_push, campaigns.PUSH, campaigns.EMAIL)
+        wall = brought["_at"].to_numpy()
+        messages = campaigns.messages_of_clicks(self._generator("clicks"), person, channel, wall)
+        return taken(messages, np.flatnonzero(~by_push | self._people.names.has_app[person]))
+
+    def _rows_around(self, order_id: pl.Series, clicks: campaigns.Messages, records_from: int) -> Iterator[Rows]:
+        """What is known around purchases, sessions and calls: profiles, consents, messages, opinions, cases."""
+        company, people, civil = self._plan.company, self._people, self._civil
+        yield crm.profile_rows(self._generator("crm"), company, people, civil)
+        consents = preferences.draw_consents(self._generator("consents"), people)
+        yield preferences.consent_rows(people, consents, records_from)
+        rng = self._generator("campaigns")
+        messages = campaigns.draw_messages(rng, people, consents, clicks, self._sales)
+        yield campaigns.message_rows(rng, people, messages, order_id, records_from)
+        calls = hotline.call_references(self._calls, records_from)
+        rng = self._generator("surveys")
+        answers = surveys.draw_answers(rng, people, self._calls, self._sales)
+        yield surveys.answer_rows(rng, people, answers, calls, order_id, records_from)
+        rng = self._generator("cases")
+        yield tickets.case_rows(rng, people, tickets.draw_cases(rng, people, self._calls), calls, records_from)
+        sold, returned, returns = self._sold, self._returned, self._returns
+        sales, return_id = len(order_id) - len(returns), order_id.tail(len(returns))
+        rng = self._generator("return desk")
+        yield return_desk.slip_rows(
+            rng, company, people, returns, returned, sold, self._origin, return_id, order_id.head(sales)
+        )
+        rng, orders = self._generator("reviews"), taken(self._orders, np.arange(sales))
+        yield opinions.review_rows(rng, people, civil, orders, sold, self._origin, order_id, records_from)
+        if self._number == 0:
+            yield assortment.product_rows()
 
     def people_truth(self) -> pl.DataFrame:
         """Truth of the block's people with what they did."""
@@ -154,4 +223,5 @@ class _Story:
             "online_touchpoints": self._touchpoints.online,
             "offline_touchpoints": self._touchpoints.offline,
         }
-        return pl.DataFrame({**truth_of(self._people, self._plan.company), **counts})
+        columns = {**truth_of(self._people, self._plan.company), **registered(self._civil)}
+        return pl.DataFrame({**columns, **counts})

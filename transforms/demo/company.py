@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-GENERATION = 1
+GENERATION = 2
 """Version of the recipe. Raise it when the same seed begins to give other files."""
 
 

@@ -22,6 +22,12 @@ Such a line costs the whole file the fast way of reading, so they stay together,
 """
 
 
+UNCHANGED = "unchanged"
+"""Outcome of rows that a snapshot holds as the one before held them: no dirt, but counted as repeats."""
+_ROWS_PER_KIND = 8
+"""Rows that a source must have for each kind of dirt, else it gets only what its rate gives."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of dirt. ``reason`` is the gate's word for it; None marks rows that are only doubled."""
@@ -145,7 +151,135 @@ HOTLINE = [
     EXACT,
 ]
 
-KINDS = {"pos_sales": TILLS, "web_orders": WEB, "app_events": APP, "store_visits": VISITS, "hotline_calls": HOTLINE}
+PROFILES = [
+    Kind("impossible_date", "type:birth_date", {"geburtsdatum": _text("31.02.1980")}),
+    Kind("missing_profile", "required:profile_id", {"kunden_nr": _text(None)}),
+    Kind("missing_change", "required:updated_at", {"geaendert": _text(None)}),
+    Kind("unknown_status", "enum:status", {"status": _text("KARTEILEICHE")}),
+    Kind("born_tomorrow", "rule:born_in_the_past", {"geburtsdatum": _text("01.01.2095")}),
+    Kind("changed_before_created", "rule:updated_after_created", _far_future("angelegt")),
+    Kind("future_date", "rule:updated_in_the_past", _far_future("geaendert")),
+    _too_many(";"),
+    EXACT,
+]
+
+CONSENTS = [
+    Kind("broken_json", "parse:not_json", cut=lambda line: line.str.slice(0, line.str.len_chars() // 2)),
+    Kind("missing_purpose", "required:purpose", {"purpose": _text(None)}),
+    Kind("unknown_state", "enum:status", {"state": _text("maybe")}),
+    Kind("missing_moment", "rule:granted_with_moment", {"state": _text("opt_in"), "given": _text(None)}),
+    Kind("missing_end", "rule:withdrawn_with_moment", {"state": _text("revoked"), "revoked": _text(None)}),
+    Kind(
+        "granted_and_withdrawn",
+        "rule:withdrawn_is_withdrawn",
+        {
+            "state": _text("opt_in"),
+            "given": _text("2024-01-05T10:00:00Z"),
+            "revoked": _text("2024-02-05T10:00:00Z"),
+        },
+    ),
+    Kind("future_date", "rule:updated_in_the_past", _far_future("changed")),
+    EXACT,
+]
+
+MESSAGES = [
+    Kind("missing_time", "required:occurred_at", {"happened_at": pl.lit(None)}),
+    Kind("unknown_event", "enum:event_type", {"event": _text("YAWN")}),
+    Kind("unknown_channel", "enum:channel", {"channel": _text("PIGEON")}),
+    Kind(
+        "cost_without_currency",
+        "rule:cost_with_currency",
+        {"cost": pl.lit("0.55").cast(pl.Decimal(18, 2)), "currency": _text(None)},
+    ),
+    Kind(
+        "campaign_ends_first",
+        "rule:campaign_ends_after_start",
+        {"campaign_end": pl.col("campaign_start").dt.offset_by("-10d")},
+    ),
+    Kind("future_date", "rule:occurred_in_the_past", {"happened_at": pl.col("happened_at").dt.offset_by("75y")}),
+    Kind("malformed_currency", "pattern:currency", {"currency": _text("Euro")}),
+    Kind("conflicting_duplicate", "duplicate_key", {"variant": _text("C")}, twins=True),
+    EXACT,
+]
+
+SURVEYS = [
+    Kind("unparseable_number", "type:score", {"wert": _text("sehr gut")}),
+    Kind("missing_time", "required:answered_at", {"beantwortet": _text(None)}),
+    Kind("unknown_instrument", "enum:instrument", {"art": _text("BAUCHGEFÜHL")}),
+    Kind("off_scale", "rule:score_on_scale", {"art": _text("CSAT"), "wert": _text("9"), "skala": _text("1-5")}),
+    Kind("nps_on_five", "rule:nps_from_0_to_10", {"art": _text("NPS"), "wert": _text("3"), "skala": _text("1-5")}),
+    Kind("no_scale", "rule:scale_has_length", {"art": _text("CSAT"), "wert": _text("3"), "skala": _text("3-3")}),
+    Kind("items_in_a_list", "rule:items_are_an_object", {"werte": _text("[1]")}),
+    Kind("future_date", "rule:answered_in_the_past", _far_future("beantwortet")),
+    _too_many(";"),
+    Kind("conflicting_duplicate", "duplicate_key", {"weg": _text("fax")}, twins=True),
+    EXACT,
+]
+
+CASES = [
+    Kind("broken_json", "parse:not_json", cut=lambda line: line.str.slice(0, line.str.len_chars() // 2)),
+    Kind("unparseable_date", "type:occurred_at", {"at": pl.col("at").str.replace("T", " at ")}),
+    Kind("missing_case", "required:case_id", {"id": _text(None)}),
+    Kind("unknown_event", "enum:event_type", {"kind": _text("FORGOTTEN")}),
+    Kind("priority_out_of_scale", "maximum:priority", {"priority": _text("P9")}),
+    Kind("future_date", "rule:occurred_in_the_past", _far_future("at")),
+    Kind("conflicting_duplicate", "duplicate_key", {"team": _text("NIEMAND")}, twins=True),
+    EXACT,
+]
+
+RETURNS = [
+    Kind("unparseable_number", "type:refund_amount", {"refund": _text("12.5O")}),
+    Kind("missing_slip", "required:return_id", {"slip": _text(None)}),
+    Kind("unknown_state", "enum:condition", {"state": _text("EATEN")}),
+    Kind("negative_quantity", "minimum:quantity", {"pieces": "-" + pl.col("pieces")}),
+    Kind("refund_without_currency", "rule:refund_with_currency", {"currency": _text(None)}),
+    Kind("paid_before_returned", "rule:refunded_after_returned", {"paid": _text("2023-06-01T08:00:00")}),
+    Kind("future_date", "rule:returned_in_the_past", _far_future("booked") | {"paid": _text(None)}),
+    _too_many(","),
+    Kind("conflicting_duplicate", "duplicate_key", {"decision": _text("EXCHANGED")}, twins=True),
+    EXACT,
+]
+
+REVIEWS = [
+    Kind("broken_json", "parse:not_json", cut=lambda line: line.str.slice(0, line.str.len_chars() // 2)),
+    Kind("unparseable_date", "type:reviewed_at", {"created": pl.col("created").str.replace("T", " um ")}),
+    Kind("too_many_stars", "rule:rating_on_scale", {"value": _text("9")}),
+    Kind("no_scale", "rule:rating_with_scale", {"best": _text(None)}),
+    Kind("flat_scale", "rule:scale_has_length", {"value": _text("3"), "best": _text("3"), "worst": _text("3")}),
+    Kind("says_nothing", "rule:rating_or_text", {"value": _text(None), "body": _text(None)}),
+    Kind("future_date", "rule:reviewed_in_the_past", _far_future("created")),
+    Kind("conflicting_duplicate", "duplicate_key", {"nick": _text("Anonym")}, twins=True),
+    EXACT,
+]
+
+# No row without a key and none that cannot be read: after such a row nobody knows what is gone from the catalogue.
+CATALOGUE = [
+    Kind("unparseable_number", "type:list_price_amount", {"Listenpreis": _text("auf Anfrage")}),
+    Kind("unknown_status", "enum:status", {"Status": _text("VERLEGT")}),
+    Kind("negative_price", "minimum:list_price_amount", {"Listenpreis": "-" + pl.col("Listenpreis")}),
+    Kind("price_without_currency", "rule:price_with_currency", {"Waehrung": _text(None)}),
+    Kind("malformed_currency", "pattern:currency", {"Waehrung": _text("Euro")}),
+    Kind("gone_before_it_came", "rule:valid_to_after_from", {"Bis": _text("2023-01-01T00:00:00")}),
+    Kind("future_date", "rule:valid_from_in_the_past", _far_future("Seit")),
+    Kind("conflicting_duplicate", "duplicate_key", {"Marke": _text("Ohne")}, twins=True),
+    EXACT,
+]
+
+KINDS = {
+    "pos_sales": TILLS,
+    "web_orders": WEB,
+    "app_events": APP,
+    "store_visits": VISITS,
+    "hotline_calls": HOTLINE,
+    "crm_profiles": PROFILES,
+    "consents": CONSENTS,
+    "campaign_messages": MESSAGES,
+    "surveys": SURVEYS,
+    "service_cases": CASES,
+    "returns_desk": RETURNS,
+    "product_reviews": REVIEWS,
+    "product_catalogue": CATALOGUE,
+}
 
 _NEW_KEY = {
     "pos_sales": {"Position": "90" + pl.col("Position")},
@@ -153,6 +287,14 @@ _NEW_KEY = {
     "app_events": {"id": pl.col("id").str.reverse()},
     "store_visits": {"visit_ref": "V" + pl.col("visit_ref").str.slice(1).str.reverse()},
     "hotline_calls": {"call_ref": "C" + pl.col("call_ref").str.slice(1).str.reverse()},
+    "crm_profiles": {"kunden_nr": "X" + pl.col("kunden_nr")},
+    "consents": {"consent": "X" + pl.col("consent")},
+    "campaign_messages": {"event_ref": "X" + pl.col("event_ref")},
+    "surveys": {"antwort": "X" + pl.col("antwort")},
+    "service_cases": {"id": "X" + pl.col("id")},
+    "returns_desk": {"slip": "X" + pl.col("slip")},
+    "product_reviews": {"id": "X" + pl.col("id")},
+    "product_catalogue": {"Artikel": "X" + pl.col("Artikel")},
 }
 
 
@@ -165,6 +307,8 @@ def plant(rng: np.random.Generator, rows: Rows, rate: float, at_least: int) -> t
     the rate; no kind takes rows that the block does not have.
     """
     frame, kinds = rows.frame, KINDS[rows.source]
+    # in a handful of rows one of each kind would be a flood
+    at_least = at_least if len(frame) >= _ROWS_PER_KIND * len(kinds) else 0
     wanted = max(at_least, round(rate * len(frame) / (len(kinds) + 1)))  # twins count double
     chosen = _choose(rng, frame, kinds, wanted)
     parts, counts = [], []

@@ -11,8 +11,19 @@ from pathlib import Path
 
 import polars as pl
 
-from transforms.demo import hotline, tills, visits
-from transforms.demo.almanac import DAY, months, weeks
+from transforms.demo import (
+    assortment,
+    crm,
+    hotline,
+    opinions,
+    preferences,
+    return_desk,
+    surveys,
+    tickets,
+    tills,
+    visits,
+)
+from transforms.demo.almanac import DAY, months, quarters, weeks
 from transforms.demo.dirt import KINDS
 from transforms.demo.randomness import Ints
 
@@ -74,6 +85,16 @@ FORMS = {
         Form("app_events", ".jsonl.gz", weeks, _json()),
         Form("store_visits", ".csv", months, _delimited(visits.COLUMNS, ","), ",".join(visits.COLUMNS)),
         Form("hotline_calls", ".csv", months, _delimited(hotline.COLUMNS, ","), ",".join(hotline.COLUMNS)),
+        Form("crm_profiles", ".csv", months, _delimited(crm.COLUMNS, ";"), ";".join(crm.COLUMNS)),
+        Form("consents", ".jsonl", quarters, preferences.LINE),
+        Form("campaign_messages", ".parquet", months, None),
+        Form("surveys", ".csv", quarters, _delimited(surveys.COLUMNS, ";"), ";".join(surveys.COLUMNS)),
+        Form("service_cases", ".jsonl.gz", months, tickets.LINE),
+        Form("returns_desk", ".csv", quarters, _delimited(return_desk.COLUMNS, ","), ",".join(return_desk.COLUMNS)),
+        Form("product_reviews", ".jsonl", quarters, opinions.LINE),
+        Form(
+            "product_catalogue", ".csv.gz", quarters, _delimited(assortment.COLUMNS, ";"), ";".join(assortment.COLUMNS)
+        ),
     )
 }
 

@@ -21,9 +21,10 @@ COLUMNS = [
     "call_ref", "received", "result", "queue", "wait", "talk_sec", "hold_sec", "wrap_sec", "agent", "topic", "solved",
     "rating", "caller", "email", "card", "account",
 ]  # fmt: skip
-_TOPICS = ["complaint", "enquiry", "delivery", "return", "invoice", "order_change"]
+TOPICS = ["complaint", "enquiry", "delivery", "return", "invoice", "order_change"]
 _TOPIC_WEIGHTS = [0.13, 0.33, 0.21, 0.13, 0.11, 0.09]
-_COMPLAINT = 0
+COMPLAINT = 0
+"""Position of complaints among the topics."""
 _OUTCOMES = ["ANSWERED", "HANGUP", "IVR"]
 ANSWERED, ABANDONED, SELF_SERVICE = 0, 1, 2
 _CALLS_A_YEAR = 1.53  # of an average person in a year of interest, repeats left out
@@ -67,7 +68,7 @@ def _settle(rng: np.random.Generator, company: Company, person: Ints, wall: Ints
     outcome[draw >= 1 - company.abandoned] = ABANDONED
     # some hang up in the menu, before the queue
     queued = (outcome == ANSWERED) | ((outcome == ABANDONED) & (rng.random(size) < 0.92))
-    resolved = (outcome == ANSWERED) & (rng.random(size) < np.where(topic == _COMPLAINT, 0.64, 0.84))
+    resolved = (outcome == ANSWERED) & (rng.random(size) < np.where(topic == COMPLAINT, 0.64, 0.84))
     return Calls(person, wall, topic, outcome, queued, resolved)
 
 
@@ -137,8 +138,7 @@ def call_rows(rng: np.random.Generator, company: Company, people: People, calls:
     wrap = rng.exponential(40, size).astype(np.int64)
     everyone = np.arange(size)
     who, usable = _identify(rng, company, people, calls)
-    number = np.arange(size) + first_call
-    reference = "C" + hexadecimal(number, 64)
+    reference = call_references(calls, first_call)
     asked = answered & (rng.random(size) < 0.9)
     frame = pl.DataFrame(
         {
@@ -153,7 +153,7 @@ def call_rows(rng: np.random.Generator, company: Company, people: People, calls:
             "agent": pick(
                 "AG" + pl.Series(rng.integers(1, _AGENTS + 1, size)).cast(pl.String).str.zfill(3), everyone, answered
             ),
-            "topic": pl.Series([topic.upper() for topic in _TOPICS]).gather(calls.topic),
+            "topic": pl.Series([topic.upper() for topic in TOPICS]).gather(calls.topic),
             "solved": pick(pl.Series(["N", "J"]).gather(calls.resolved.astype(np.int64)), everyone, asked),
             "rating": pick(
                 pl.Series(_ratings(rng, calls, waits)).cast(pl.String), everyone, answered & (rng.random(size) < 0.35)
@@ -166,6 +166,11 @@ def call_rows(rng: np.random.Generator, company: Company, people: People, calls:
     )
 
 
+def call_references(calls: Calls, first_call: int) -> pl.Series:
+    """References of the calls, counted from ``first_call``."""
+    return "C" + hexadecimal(np.arange(len(calls)) + first_call, 64)
+
+
 def _durations(seconds: Ints) -> pl.Series:
     """Seconds as HH:MM:SS."""
     return moments(seconds.clip(0)).dt.strftime("%H:%M:%S")
@@ -173,7 +178,7 @@ def _durations(seconds: Ints) -> pl.Series:
 
 def _ratings(rng: np.random.Generator, calls: Calls, waits: Ints) -> Ints:
     """1 to 5: help counts most, then the matter, then the wait."""
-    mood = 4.5 - 1.5 * ~calls.resolved - 0.6 * (calls.topic == _COMPLAINT) - 0.8 * (waits > 60)
+    mood = 4.5 - 1.5 * ~calls.resolved - 0.6 * (calls.topic == COMPLAINT) - 0.8 * (waits > 60)
     return np.rint(mood + rng.normal(0, 0.8, len(calls))).astype(np.int64).clip(1, 5)
 
 

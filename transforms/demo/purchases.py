@@ -149,8 +149,11 @@ def draw_lines(rng: np.random.Generator, orders: Orders, values: Floats) -> Line
 
 def draw_returns(
     rng: np.random.Generator, company: Company, people: People, sales: Orders, lines: Lines, first_number: int
-) -> tuple[Orders, Lines]:
-    """Some orders come back in part or whole within four weeks; web orders now and then at a till."""
+) -> tuple[Orders, Lines, Ints]:
+    """Some orders come back in part or whole within four weeks; web orders now and then at a till.
+
+    The third are the positions among ``lines`` that the returned lines take back.
+    """
     size = len(sales)
     rate = np.where(sales.online, company.web_return_rate, company.store_return_rate)
     day = sales.wall // DAY + rng.integers(2, 29, size)
@@ -180,7 +183,7 @@ def draw_returns(
     places = np.flatnonzero(chosen)
     order = back[lines.order[places]]
     position = within(np.bincount(order, minlength=count)) + 1
-    return returns, replace(taken(lines, places), order=order, position=position)
+    return returns, replace(taken(lines, places), order=order, position=position), places
 
 
 def order_ids(orders: Orders) -> pl.Series:

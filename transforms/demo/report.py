@@ -8,7 +8,11 @@ from transforms.demo.scoring import IdentityScore, score_identity
 from transforms.settings import Settings
 from transforms.sql import literal
 
-_STAGED = ("stg_transactions", "stg_app_events", "stg_store_visits", "stg_hotline_calls")
+# Staging models whose records may name somebody.
+_STAGED = (
+    "stg_transactions", "stg_app_events", "stg_store_visits", "stg_hotline_calls", "stg_profiles", "stg_consents",
+    "stg_surveys", "stg_messages", "stg_cases", "stg_returns", "stg_reviews",
+)  # fmt: skip
 
 
 def score_run(settings: Settings) -> IdentityScore:

@@ -17,7 +17,8 @@ class Rows:
 
     ``frame`` has the physical columns and, beside them, ``_at`` (wall seconds, decides file and order in
     it), ``_record_id`` (as staging will make it), ``_person`` (null for nobody) and ``_usable`` (whether
-    the row names its person by something that is theirs alone).
+    the row names its person by something that is theirs alone). Sources that send newer versions of a record
+    add ``_current``, true for the version that stays; those that send a record again as it was, ``_unchanged``.
     """
 
     source: str

@@ -1,8 +1,8 @@
 """The planted truth as files; only tests and the score at the end of a demo run read it.
 
 - ``people.parquet``: one row per person, with parameters, names and counts (people.py, ``truth_of``).
-- ``records.parquet``: one row per good record of the files: source, record_id as staging makes it, person_id
-  (null for nobody), is_scored (names its person by something that is theirs alone; see scoring.py).
+- ``records.parquet``: one row per good record of the files, in its last version: source, record_id as staging makes
+  it, person_id (null for nobody), is_scored (names its person by something that is theirs alone; see scoring.py).
 - ``dirt.parquet``: what the gate should refuse or count as double (``write_dirt``).
 - ``population.json``: the population parameters (company.py).
 - ``company.json``: recipe and files, so that an identical company is not written twice.
@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from transforms.demo import almanac
 from transforms.demo.block import Plan
+from transforms.demo.dirt import UNCHANGED
 
 DIRT_SCHEMA = {
     "source": pl.String,
@@ -55,7 +56,8 @@ def write_dirt(target: Path, planted: pl.DataFrame) -> int:
     """Write truth/dirt.parquet (one row per source, kind, outcome, reason and file); returns the planted rows.
 
     ``outcome`` is what the gate should do: quarantined (with ``reason``), duplicate, replayed (the file's
-    bytes came before) or rejected (the whole file). ``file`` is null for kinds that are strewn over all files.
+    bytes came before), rejected (the whole file) or unchanged (a snapshot's rows that are as they were: duplicates
+    too, but no dirt, and not counted). ``file`` is null for kinds that are strewn over all files.
     """
     keys = ["source", "kind", "outcome", "reason", "file"]
     table = planted.select(pl.col(name).cast(kind) for name, kind in DIRT_SCHEMA.items())
@@ -63,7 +65,7 @@ def write_dirt(target: Path, planted: pl.DataFrame) -> int:
     unfinished = target.with_name(f".{target.name}.tmp")
     table.write_parquet(unfinished, compression="zstd")
     unfinished.replace(target)
-    return int(table["rows"].sum())
+    return int(table.filter(pl.col("outcome") != UNCHANGED)["rows"].sum())
 
 
 def write_json(target: Path, content: object) -> None:

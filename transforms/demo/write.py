@@ -73,9 +73,11 @@ def write_company(
     if before.get("recipe") == recipe and _complete(settings, before["files"]):
         say("the sample company is there already")
         return _summary(plan, before, time.monotonic() - started, is_new=False)
-    # without a marker the next run starts over, whatever this one leaves behind
-    marker.unlink(missing_ok=True)
     settings.truth.mkdir(parents=True, exist_ok=True)
+    # without a recipe the next run starts over, and knows what this one may leave behind
+    possible = [{"source": form.source, "name": name} for form in FORMS.values() for name in form.names]
+    before = {"files": [*before.get("files", []), *possible]}
+    write_json(marker, {"recipe": None, **before})
     settings.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="demo-", dir=settings.scratch) as name:
         folder = Path(name)

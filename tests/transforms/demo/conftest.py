@@ -12,6 +12,17 @@ import pytest
 from transforms.demo import CompanySummary, write_company
 from transforms.settings import Settings
 
+
+def _json(*fields: str) -> str:
+    """Reader of JSON lines: a column for each field, with underscores for dots."""
+    columns = ", ".join(f"line ->> '$.{field}' AS {field.replace('.', '_')}" for field in fields)
+    return f"""(
+        SELECT {columns}
+        FROM read_csv('{{files}}/*.jsonl*', columns = {{{{'line': 'VARCHAR'}}}}, header = false, delim = '\\x01',
+                      quote = '', escape = '', auto_detect = false)
+        WHERE json_valid(line))"""
+
+
 # Rows as an independent reader sees them: one view a source, every column as text but in Parquet. Lines that
 # are broken as such are left out here; the gate's own test counts them.
 _READERS = {
@@ -28,6 +39,25 @@ _READERS = {
         WHERE json_valid(line))""",
     "store_visits": "read_csv('{files}/*.csv', all_varchar = true, ignore_errors = true)",
     "hotline_calls": "read_csv('{files}/*.csv', all_varchar = true, ignore_errors = true)",
+    "crm_profiles": "read_csv('{files}/*.csv', delim = ';', all_varchar = true, ignore_errors = true)",
+    "consents": _json(
+        *("consent", "purpose", "state", "changed", "given", "revoked"),
+        *("subject.mail", "subject.account", "subject.card", "subject.cookie"),
+    ),
+    "campaign_messages": "read_parquet('{files}/*.parquet')",
+    "surveys": "read_csv('{files}/*.csv', delim = ';', all_varchar = true, ignore_errors = true)",
+    "service_cases": _json(
+        *("ticket.id", "ticket.type", "ticket.channel", "ticket.promise.reply_by", "ticket.promise.solve_by"),
+        *("event.number", "event.kind", "event.at", "event.by", "event.state", "reference.call"),
+        *("customer.mail", "customer.phone", "customer.card", "customer.account"),
+    ),
+    "returns_desk": "read_csv('{files}/*.csv', all_varchar = true, ignore_errors = true)",
+    "product_reviews": _json(
+        *("id", "created", "rating.value", "body", "lang", "article", "order"),
+        *("author.nick", "author.account", "author.mail"),
+    ),
+    "product_catalogue": """
+        read_csv('{files}/*.csv.gz', delim = ';', all_varchar = true, ignore_errors = true, filename = true)""",
 }
 _RECORD_IDS = {
     "pos_sales": "'pos_sales:' || Bon_Nr || ':' || Position",
@@ -35,6 +65,20 @@ _RECORD_IDS = {
     "app_events": "'app_events:' || id",
     "store_visits": "'store_visits:' || visit_ref",
     "hotline_calls": "'hotline_calls:' || call_ref",
+    "crm_profiles": "'crm_profiles:' || kunden_nr",
+    "consents": "'consents:' || consent",
+    "campaign_messages": "'campaign_messages:' || event_ref",
+    "surveys": "'surveys:' || antwort || ':' || frage",
+    "service_cases": "'service_cases:' || ticket_id || ':' || event_number",
+    "returns_desk": "'returns_desk:' || slip || ':' || pos",
+    "product_reviews": "'product_reviews:' || id",
+    "product_catalogue": "'product_catalogue:' || Artikel",
+}
+# What makes a row the last version of its record, where a source sends several.
+_LAST = {
+    "crm_profiles": "strptime(geaendert, '%d.%m.%Y %H:%M:%S')",
+    "consents": "changed",
+    "product_catalogue": "filename",
 }
 
 
@@ -62,7 +106,8 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Written:
 def facts(company: Written) -> Iterator[duckdb.DuckDBPyConnection]:
     """The company's good rows, one view a source, with record_id, person_id and is_scored; people and records.
 
-    Good rows are those that the truth knows; a row that occurs twice is here once.
+    Good rows are those that the truth knows, each in its last version; a row that occurs twice is here once.
+    ``crm_profiles_sent`` has all versions of the profiles.
     """
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -70,11 +115,15 @@ def facts(company: Written) -> Iterator[duckdb.DuckDBPyConnection]:
             connection.execute(f"CREATE VIEW {name} AS FROM '{company.settings.truth}/{name}.parquet'")
         for source, reader in _READERS.items():
             rows = reader.format(files=company.settings.incoming / source)
+            last = _LAST.get(source, "1")
             connection.execute(
                 f"""
                 CREATE TABLE {source} AS
                 SELECT DISTINCT raw.*, records.record_id, records.person_id, records.is_scored
                 FROM {rows} AS raw JOIN records ON records.record_id = {_RECORD_IDS[source]}
+                QUALIFY rank() OVER (PARTITION BY records.record_id ORDER BY {last} DESC) = 1
                 """
             )
+        sent = _READERS["crm_profiles"].format(files=company.settings.incoming / "crm_profiles")
+        connection.execute(f"CREATE TABLE crm_profiles_sent AS SELECT DISTINCT * FROM {sent}")
         yield connection

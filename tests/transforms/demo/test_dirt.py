@@ -70,7 +70,8 @@ def test_the_gate_refuses_exactly_the_planted_rows(gated: tuple[Settings, dict[s
 def test_the_gate_counts_exactly_the_planted_repeats(gated: tuple[Settings, dict[str, LoadReport]]):
     settings, reports = gated
     for source, report in reports.items():
-        repeats = [*_planted(settings, "duplicate"), *_planted(settings, "replayed")]
+        outcomes = ("duplicate", "replayed", "unchanged")
+        repeats = [planted for outcome in outcomes for planted in _planted(settings, outcome)]
         assert report.total("rows_duplicate") == sum(rows for name, *_, rows in repeats if name == source)
 
 
@@ -97,9 +98,18 @@ def test_accepted_rows_are_exactly_the_records_of_the_truth(gated: tuple[Setting
         "app_events": "event_id",
         "store_visits": "visit_id",
         "hotline_calls": "call_id",
+        "profiles": "profile_id",
+        "consents": "consent_id",
+        "messages": "event_id",
+        "surveys": "response_id || ':' || question_id",
+        "cases": "case_id || ':' || event_id",
+        "returns": "return_id || ':' || line_id",
+        "reviews": "review_id",
+        "products": "product_id",
     }
     accepted = " UNION ALL ".join(
         f"SELECT _source || ':' || {key} AS record_id FROM '{settings.lake}/{entity}/*/*/accepted.parquet'"
+        f" ANTI JOIN '{settings.lake}/{entity}/*/*/superseded.parquet' USING (_batch_id, _row)"
         for entity, key in keys.items()
     )
     truth = f"SELECT record_id FROM '{settings.truth}/records.parquet'"

@@ -9,6 +9,7 @@ import pytest
 from tests.transforms.demo.conftest import Written
 from transforms.demo.block import Plan
 from transforms.demo.company import Company
+from transforms.demo.files import FORMS
 from transforms.demo.identifiers import NO_DEVICE, PLACEHOLDER_EMAILS
 
 # Every identifier of every row, as it stands in the files.
@@ -32,6 +33,32 @@ _GIVEN = """
     UNION ALL SELECT record_id, person_id, is_scored, 'email', email FROM hotline_calls
     UNION ALL SELECT record_id, person_id, is_scored, 'card', card FROM hotline_calls
     UNION ALL SELECT record_id, person_id, is_scored, 'account', account FROM hotline_calls
+    UNION ALL SELECT record_id, person_id, is_scored, 'card', kundenkarte FROM crm_profiles
+    UNION ALL SELECT record_id, person_id, is_scored, 'account', konto FROM crm_profiles
+    UNION ALL SELECT record_id, person_id, is_scored, 'email', email FROM crm_profiles
+    UNION ALL SELECT record_id, person_id, is_scored, 'phone', telefon FROM crm_profiles
+    UNION ALL SELECT record_id, person_id, is_scored, 'email', subject_mail FROM consents
+    UNION ALL SELECT record_id, person_id, is_scored, 'account', subject_account FROM consents
+    UNION ALL SELECT record_id, person_id, is_scored, 'card', subject_card FROM consents
+    UNION ALL SELECT record_id, person_id, is_scored, 'device', subject_cookie FROM consents
+    UNION ALL SELECT record_id, person_id, is_scored, 'email', recipient FROM campaign_messages
+    UNION ALL SELECT record_id, person_id, is_scored, 'device', device FROM campaign_messages
+    UNION ALL SELECT record_id, person_id, is_scored, 'account', account FROM campaign_messages
+    UNION ALL SELECT record_id, person_id, is_scored, 'card', card FROM campaign_messages
+    UNION ALL SELECT record_id, person_id, is_scored, 'email', email FROM surveys
+    UNION ALL SELECT record_id, person_id, is_scored, 'phone', telefon FROM surveys
+    UNION ALL SELECT record_id, person_id, is_scored, 'account', konto FROM surveys
+    UNION ALL SELECT record_id, person_id, is_scored, 'email', customer_mail FROM service_cases
+    UNION ALL SELECT record_id, person_id, is_scored, 'phone', customer_phone FROM service_cases
+    UNION ALL SELECT record_id, person_id, is_scored, 'card', customer_card FROM service_cases
+    UNION ALL SELECT record_id, person_id, is_scored, 'account', customer_account FROM service_cases
+    UNION ALL SELECT record_id, person_id, is_scored, 'email', email FROM returns_desk
+    UNION ALL SELECT record_id, person_id, is_scored, 'phone', phone FROM returns_desk
+    UNION ALL SELECT record_id, person_id, is_scored, 'card', card FROM returns_desk
+    UNION ALL SELECT record_id, person_id, is_scored, 'account', account FROM returns_desk
+    UNION ALL SELECT record_id, person_id, is_scored, 'token', token FROM returns_desk
+    UNION ALL SELECT record_id, person_id, is_scored, 'account', author_account FROM product_reviews
+    UNION ALL SELECT record_id, person_id, is_scored, 'email', author_mail FROM product_reviews
 """
 # What belongs to one person alone, by the truth.
 _OWN = """
@@ -244,6 +271,13 @@ def test_links_between_the_sources(given: duckdb.DuckDBPyConnection):
         ("email", "web_orders", "hotline_calls"),
         ("account", "app_events", "web_orders"),
         ("phone", "web_orders", "hotline_calls"),
+        ("card", "crm_profiles", "pos_sales"),
+        ("account", "crm_profiles", "app_events"),
+        ("email", "consents", "campaign_messages"),
+        ("phone", "surveys", "hotline_calls"),
+        ("phone", "service_cases", "hotline_calls"),
+        ("card", "returns_desk", "pos_sales"),
+        ("account", "product_reviews", "web_orders"),
     ):
         shared = _one(
             given,
@@ -272,4 +306,4 @@ def test_truth_covers_every_person_and_every_source(company: Written, given: duc
     assert _one(given, "SELECT count(DISTINCT person_id) FROM records WHERE is_scored") == company.summary.people
     assert _one(given, "SELECT count(*) - count(DISTINCT record_id) FROM records") == 0
     sources = given.execute("SELECT DISTINCT source FROM records ORDER BY source").fetchall()
-    assert sources == [("app_events",), ("hotline_calls",), ("pos_sales",), ("store_visits",), ("web_orders",)]
+    assert [source for (source,) in sources] == sorted(FORMS)

@@ -95,16 +95,20 @@ def test_another_size_replaces_ours_and_leaves_theirs(tmp_path: Path):
 def test_records_grow_with_people(company: Written, tmp_path: Path):
     small = write_company(settings_for(tmp_path, 250))
     for source, records in company.summary.records.items():
-        assert records / small.records[source] == pytest.approx(4, rel=0.3), source
+        times = 1 if source == "product_catalogue" else 4
+        assert records / small.records[source] == pytest.approx(times, rel=0.3), source
 
 
 def test_default_volume_per_person(company: Written):
-    """About three million records at 50,000 people: 34 events, 22 order lines, 6 visits, 1.2 calls a person."""
+    """About 3.5 million records at 50,000 people: 34 events, 22 order lines, 6 visits, 1.2 calls, 5.5 others each."""
     records = {source: count / company.summary.people for source, count in company.summary.records.items()}
     assert records["pos_sales"] + records["web_orders"] == pytest.approx(22, rel=0.15)
     assert records["app_events"] == pytest.approx(34, rel=0.15)
     assert records["store_visits"] == pytest.approx(6, rel=0.15)
     assert records["hotline_calls"] == pytest.approx(1.2, rel=0.15)
+    around = ("crm_profiles", "consents", "campaign_messages", "surveys", "service_cases", "returns_desk")
+    assert sum(records[source] for source in (*around, "product_reviews")) == pytest.approx(5.5, rel=0.15)
+    assert company.summary.records["product_catalogue"] == pytest.approx(24_200, rel=0.01)
 
 
 def test_progress_names_people_and_sources(tmp_path: Path):
@@ -112,7 +116,8 @@ def test_progress_names_people_and_sources(tmp_path: Path):
     write_company(settings_for(tmp_path, 100), heard.append)
     assert heard[0] == "sample company: 100 of 100 people"
     assert [line.split()[2].rstrip(",") for line in heard[1:]] == [
-        "pos_sales", "web_orders", "app_events", "store_visits", "hotline_calls",
+        "pos_sales", "web_orders", "app_events", "store_visits", "hotline_calls", "crm_profiles", "consents",
+        "campaign_messages", "surveys", "service_cases", "returns_desk", "product_reviews", "product_catalogue",
     ]  # fmt: skip
 
 
