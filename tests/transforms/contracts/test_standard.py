@@ -23,23 +23,25 @@ def without_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
 
 
-def lint(file: Path) -> tuple[str, list[str]]:
-    """What ``datacontract lint`` says, without starting it for each file."""
+def faults(file: Path) -> list[str]:
+    """What ``datacontract lint`` exits with 1 for, without starting it for each file.
+
+    Its warnings name rules that its own ``test`` cannot run, such as shares of repeated values: the gate runs them.
+    """
     from datacontract.data_contract import DataContract
 
     run = DataContract(data_contract_file=str(file), all_errors=True).lint()
-    return str(run.result), [
-        f"{check.name}: {check.reason}" for check in run.checks if str(check.result) != "ResultEnum.passed"
-    ]
+    fine = {"passed", "warning"}
+    return [f"{check.name}: {check.reason}" for check in run.checks if check.result and check.result.value not in fine]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PROJECT)))
 def test_datacontract_cli_finds_no_fault(file: Path) -> None:
-    assert lint(file) == ("ResultEnum.passed", [])
+    assert faults(file) == []
 
 
 def test_datacontract_cli_finds_the_faults_that_there_are(tmp_path: Path) -> None:
     file = tmp_path / "broken.odcs.yaml"
     file.write_text(FILES[0].read_text().replace("logicalType: string", "logicalType: strange", 1))
-    result, faults = lint(file)
-    assert result != "ResultEnum.passed" and "strange" in faults[0]
+    [fault, *_] = faults(file)
+    assert "strange" in fault
