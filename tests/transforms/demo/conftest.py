@@ -45,7 +45,8 @@ _READERS = {
         *("subject.mail", "subject.account", "subject.card", "subject.cookie"),
     ),
     "campaign_messages": "read_parquet('{files}/*.parquet')",
-    "surveys": "read_csv('{files}/*.csv', delim = ';', all_varchar = true, ignore_errors = true)",
+    "surveys": """
+        read_csv('{files}/*.csv', delim = ';', quote = '"', escape = '"', all_varchar = true, ignore_errors = true)""",
     "service_cases": _json(
         *("ticket.id", "ticket.type", "ticket.channel", "ticket.promise.reply_by", "ticket.promise.solve_by"),
         *("event.number", "event.kind", "event.at", "event.by", "event.state", "reference.call"),
