@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from orchestration.quality import dataset_check_result, dataset_check_spec
 from orchestration.run_lock import RunLock
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts, Entity, SourceContract
-from transforms.lake.freshness import is_fresh
+from transforms.lake.checks import check_load, check_specs
 from transforms.lake.generations import drop_former_sources
 from transforms.lake.load import LoadReport, load_source, utc_now
 from transforms.lake.records import accepted_columns, ensure_empty_batch
@@ -57,27 +58,21 @@ def _source_asset(settings: Settings, contract: SourceContract) -> dg.AssetsDefi
             "contract": dg.MetadataValue.path(str(contract.file)),
             "contract_version": contract.version,
         },
-        check_specs=_check_specs(key, contract),
+        check_specs=[*_check_specs(key, contract), dataset_check_spec(key)],
     )
     def source(context: dg.AssetExecutionContext, run_lock: RunLock) -> dg.MaterializeResult:
         report = load_source(settings, contract, progress=context.log.info)
-        return dg.MaterializeResult(
-            metadata=_load_metadata(report), check_results=list(_check_results(report, contract))
-        )
+        results = [*_check_results(report, contract), dataset_check_result(settings, contract, report)]
+        return dg.MaterializeResult(metadata=_load_metadata(report), check_results=results)
 
     return source
 
 
 def _check_specs(key: dg.AssetKey, contract: SourceContract) -> list[dg.AssetCheckSpec]:
-    specs = [
-        ("rows_accounted_for", True, "Each row read is accepted, in quarantine or an exact repeat."),
-        ("quarantine_below_limit", True, f"At most {contract.block_rate:.1%} of the rows break the contract."),
-        ("rows_keep_the_contract", False, f"At most {contract.warn_rate:.1%} of the rows break the contract."),
-        ("files_whole", False, "No file was refused as a whole."),
-        ("columns_as_agreed", False, "No column is new or missing."),
-        ("fresh", False, "The newest file came within the contract's time."),
+    return [
+        dg.AssetCheckSpec(spec.name, asset=key, blocking=spec.blocks, description=spec.description)
+        for spec in check_specs(contract)
     ]
-    return [dg.AssetCheckSpec(name, asset=key, blocking=blocking, description=text) for name, blocking, text in specs]
 
 
 def _load_metadata(report: LoadReport) -> Mapping[str, dg.MetadataValue]:
@@ -89,7 +84,11 @@ def _load_metadata(report: LoadReport) -> Mapping[str, dg.MetadataValue]:
         "rows_read": report.total("rows_read"),
         "rows_quarantined": report.total("rows_quarantined"),
         "rows_duplicate": report.total("rows_duplicate"),
+        "rows_released": report.total("rows_released"),
+        "rows_replaced": report.total("rows_replaced"),
+        "rows_deleted": report.total("rows_deleted"),
         "files_rejected": len(report.rejected),
+        "files_held": len(report.held),
     }
     return {name: dg.MetadataValue.int(number) for name, number in numbers.items()} | {
         "elapsed_seconds": dg.MetadataValue.float(round(report.elapsed_seconds, 2)),
@@ -98,38 +97,14 @@ def _load_metadata(report: LoadReport) -> Mapping[str, dg.MetadataValue]:
 
 
 def _check_results(report: LoadReport, contract: SourceContract) -> Iterator[dg.AssetCheckResult]:
-    warn, error = dg.AssetCheckSeverity.WARN, dg.AssetCheckSeverity.ERROR
-    rate = report.worst_quarantine_rate
-    refused = [*((record.file, record.reason or "") for record in report.rejected), *report.unreadable.items()]
-    yield dg.AssetCheckResult(passed=report.balances, check_name="rows_accounted_for", severity=error)
-    yield dg.AssetCheckResult(
-        passed=rate <= contract.block_rate,
-        check_name="quarantine_below_limit",
-        severity=error,
-        metadata={"quarantine_rate": rate, "limit": contract.block_rate},
-    )
-    yield dg.AssetCheckResult(
-        passed=rate <= contract.warn_rate,
-        check_name="rows_keep_the_contract",
-        severity=warn,
-        metadata={"quarantine_rate": rate, "limit": contract.warn_rate, "broken_rules_now": report.reasons},
-    )
-    yield dg.AssetCheckResult(
-        passed=not report.rejected and not report.unreadable,
-        check_name="files_whole",
-        severity=error,
-        metadata=dict(refused[:50]),
-    )
-    yield dg.AssetCheckResult(
-        passed=not report.new_columns and not report.absent_columns,
-        check_name="columns_as_agreed",
-        severity=warn,
-        metadata={"new": report.new_columns, "absent": report.absent_columns},
-    )
-    fresh, reason = is_fresh(report, contract.freshness, utc_now())
-    yield dg.AssetCheckResult(
-        passed=fresh, check_name="fresh", severity=warn, description=reason, metadata={"location": report.location}
-    )
+    for result in check_load(report, contract, utc_now()):
+        yield dg.AssetCheckResult(
+            passed=result.passed,
+            check_name=result.name,
+            severity=dg.AssetCheckSeverity.ERROR if result.is_error else dg.AssetCheckSeverity.WARN,
+            description=result.text or None,
+            metadata=dict(result.found),
+        )
 
 
 def _entity_asset(settings: Settings, contracts: Contracts, entity: Entity) -> dg.AssetsDefinition:

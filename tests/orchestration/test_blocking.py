@@ -19,7 +19,9 @@ def test_a_load_of_mostly_bad_rows_stops_everything_downstream(tmp_path: Path) -
     assert not outcome.success
     assert "sources/shop: quarantine_below_limit" in outcome.failed_checks
     assert not shop.settings.published.exists() and not shop.settings.warehouse.exists()
-    assert shop.query("SELECT count(*) FROM quarantine") == [(98,)]
+    assert shop.query("SELECT stage, count(*) FROM quarantine GROUP BY ALL ORDER BY ALL") == [("hold", 2), ("rule", 98)]
+    again = run_daily(shop.settings)
+    assert not again.success, "what is held stays held until somebody has looked at it"
 
 
 def test_an_empty_lake_publishes_nothing_and_says_so(tmp_path: Path) -> None:

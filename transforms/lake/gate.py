@@ -32,7 +32,7 @@ from transforms.settings import Settings
 from transforms.sql import columns, literal, raise_if_machine, scalars
 
 # A file with fewer bad rows is never held, whatever their share: three rows prove nothing.
-MIN_HELD_ROWS = 100
+MIN_HELD_ROWS = 20
 
 
 @dataclass(frozen=True)

@@ -118,12 +118,17 @@ class _Findings:
 
 
 def load_source(
-    settings: Settings, contract: SourceContract, clock: Clock = utc_now, progress: Progress | None = None
+    settings: Settings,
+    contract: SourceContract,
+    clock: Clock = utc_now,
+    progress: Progress | None = None,
+    pull: bool = True,
 ) -> LoadReport:
     """Land a source's new files and pass each through the gate, in order of arrival.
 
     Files already loaded under the same contract cost nothing. After a change of the contract, or a release, the
-    landed files are gated anew; readers see the old batches until the new ones are complete.
+    landed files are gated anew; readers see the old batches until the new ones are complete. Without ``pull`` the
+    provider is left alone.
     """
     started = time.monotonic()
     say = progress or (lambda _: None)
@@ -131,7 +136,7 @@ def load_source(
     unreadable: dict[str, str] = {}
     state = last_state(received_files(settings, contract.name))
     try:
-        found = deliveries(contract, settings, state, clock())
+        found = deliveries(contract, settings, state, clock()) if pull else []
     except UnreadableError as error:
         found = []
         unreadable[location(contract, settings)] = str(error)

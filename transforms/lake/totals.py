@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow.dataset as ds
 
-from transforms.contracts import Entity
+from transforms.contracts import Entity, SourceContract
 from transforms.lake.records import RECORD, RECORD_SCHEMA
 from transforms.settings import Settings
 
@@ -29,7 +29,16 @@ class Totals:
 
 def lake_totals(settings: Settings, entity: Entity | None = None) -> Totals:
     """Row account of one entity, or of the whole lake."""
-    files = [str(path) for path in settings.lake.glob(f"{entity.name if entity else '*'}/*/*/{RECORD}")]
+    return _totals(settings, f"{entity.name if entity else '*'}/*/*/{RECORD}")
+
+
+def source_totals(settings: Settings, contract: SourceContract) -> Totals:
+    """Row account of one source."""
+    return _totals(settings, f"{contract.entity.name}/{contract.name}/*/{RECORD}")
+
+
+def _totals(settings: Settings, pattern: str) -> Totals:
+    files = [str(path) for path in settings.lake.glob(pattern)]
     table = ds.dataset(files, schema=RECORD_SCHEMA).to_table() if files else RECORD_SCHEMA.empty_table()
     columns = ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate")
     return Totals(table.num_rows, *(sum(table[column].to_pylist()) for column in columns))

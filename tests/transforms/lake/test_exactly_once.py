@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
 from transforms.contracts import load_contracts
-from transforms.lake.load import load_source
 from transforms.lake.generations import drop_former_sources
+from transforms.lake.load import load_source
 from transforms.settings import PROJECT_DIR
 from transforms.sources import deliveries
 
