@@ -11,6 +11,13 @@ _SERVER_TEXTS = ("id", "server", "description", "environment", "roles")
 _SERVER_PLACES = (
     "path", "location", "endpointUrl", "host", "port", "database", "account", "region", "project", "stagingDir",
 )  # fmt: skip
+# What opens a store; contracts name secrets and never hold them.
+_DOORS = (
+    "accessKey", "secretKey", "sessionToken", "accountKey", "sasToken", "accessToken", "secretOptions", "options",
+    "region", "anonymous", "user", "password", "auth",
+)  # fmt: skip
+_PACES = ("statementTimeout", "requestTimeout", "retries", "requestsPerSecond", "maxPageMegabytes")
+_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
 def compare_servers(place: Place, old: Any, new: Any) -> Iterator[Change]:
@@ -56,7 +63,42 @@ def _encoding(place: Place, old: Any, new: Any) -> Iterator[Change]:
 
 
 def _server_properties(place: Place, old: Any, new: Any) -> Iterator[Change]:
-    yield from compare_custom(place, old, new, {"delimiter": _delimiter}, otherwise=_read_otherwise)
+    known: dict[str, Compare] = {
+        **dict.fromkeys(_DOORS, _opened_otherwise),
+        **dict.fromkeys(_PACES, _pulled_otherwise),
+        "delimiter": _delimiter,
+        "allowHttp": _allow_http,
+        "sslmode": _sslmode,
+    }
+    yield from compare_custom(place, old, new, known, otherwise=_read_otherwise)
+
+
+def _opened_otherwise(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    yield place.compatible("changed", "Another way in to the same data.")
+
+
+def _pulled_otherwise(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    yield place.compatible(f"{show(old)} → {show(new)}", "Another pace; the rows are the same.")
+
+
+def _allow_http(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    yield from _protection(place, show(old), show(new), bool(old) - bool(new))
+
+
+def _sslmode(place: Place, old: Any, new: Any) -> Iterator[Change]:
+    before, after = old or "require", new or "require"
+    if before not in _SSL_MODES or after not in _SSL_MODES:
+        yield place.undecided(old, new)
+    else:
+        yield from _protection(place, before, after, _SSL_MODES.index(after) - _SSL_MODES.index(before))
+
+
+def _protection(place: Place, old: str, new: str, gain: int) -> Iterator[Change]:
+    if gain < 0:
+        effect = "PERSONAL DATA MAY BE READ ON THE WAY: the connection is less protected than before."
+        yield place.breaking(f"{old} → {new}", effect, alarm=True)
+    elif gain > 0:
+        yield place.compatible(f"{old} → {new}", "Better protected on the way.")
 
 
 def _delimiter(place: Place, old: Any, new: Any) -> Iterator[Change]:

@@ -52,6 +52,10 @@ def server(**values: Any) -> Change:
     return lambda d: d["servers"][0].update(values)
 
 
+def server_property(name: str, value: Any) -> Change:
+    return lambda d: d["servers"][0]["customProperties"].append({"property": name, "value": value})
+
+
 def freshness(value: int, unit: str) -> Change:
     return lambda d: d["slaProperties"][0].update(value=value, unit=unit)
 
@@ -170,6 +174,11 @@ SOURCE: dict[str, tuple[Change, Impact, str]] = {
     "delimiter": (server(customProperties=[{"property": "delimiter", "value": "|"}]), BREAKING, "';' → '|'"),
     "format": (server(format="json"), BREAKING, "csv → json"),
     "encoding by its default name": (server(encoding="utf8"), COSMETIC, ""),
+    "secret": (server_property("password", "crm_password"), COMPATIBLE, "changed"),
+    "pace": (server_property("retries", 5), COMPATIBLE, "nothing → 5"),
+    "property that reads otherwise": (server_property("headerRow", 3), BREAKING, "nothing → 3"),
+    "better protected": (server_property("sslmode", "verify-full"), COMPATIBLE, "require → verify-full"),
+    "protected as by default": (server_property("sslmode", "require"), COSMETIC, ""),
     "place": (server(path="shop/new/*.csv"), COMPATIBLE, "→ shop/new/*.csv"),
     "server described": (server(description="Nightly."), COSMETIC, "added"),
     "stricter limit": (schema_property("quarantineBlockRate", 0.1), BREAKING, "0.2 → 0.1"),
@@ -241,6 +250,12 @@ def test_what_is_gone_stands_at_its_line_of_the_old_version() -> None:
 def test_personal_data_that_may_leave_raises_an_alarm(change: Change) -> None:
     found = compared([entity_document()], [changed(entity_document(), change)]).changes
     assert [one.impact for one in found if one.alarm] == [BREAKING]
+
+
+@pytest.mark.parametrize("change", [server_property("sslmode", "prefer"), server_property("allowHttp", True)])
+def test_a_connection_that_others_can_read_raises_an_alarm(change: Change) -> None:
+    found = compared([source_document()], [changed(source_document(), change)]).changes
+    assert [(one.impact, one.alarm) for one in found] == [(BREAKING, True)]
 
 
 @pytest.mark.parametrize(
