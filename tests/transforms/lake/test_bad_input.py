@@ -358,3 +358,22 @@ def test_one_bad_day_is_not_hidden_by_a_long_history(shop: Shop) -> None:
     report = shop.load()
     assert report.quarantine_rate == pytest.approx(0.009)
     assert report.worst_quarantine_rate == pytest.approx(0.9)
+
+
+def test_every_digit_of_a_json_number_survives(tmp_path: Path) -> None:
+    """DuckDB reads decimals as binary fractions of 17 digits; money has more."""
+    shop = Shop(tmp_path, contract_document("json"))
+    good = '{"order":"%s","line":"1","time":"2025-03-01T10:00:00","kind":"sale","mail":"%s","amount":%s,"qty":%s}'
+    lines = [
+        good % ("1", "", "1234567890123456.78", "1.5"),
+        good % ("2", r"say \"3.14159265358979323846\" twice: \\", "9.90", "123456789012345.678"),
+        good % ("12345678901234567.89", "1.23456789012345678@example.org", "9.90", "2"),
+    ]
+    shop.deliver("\n".join(lines) + "\n", "a.jsonl")
+    shop.load()
+    figures = "order_id, email, CAST(gross_amount AS VARCHAR), CAST(quantity AS VARCHAR)"
+    assert shop.query(f"SELECT {figures} FROM accepted ORDER BY _row") == [
+        ("1", None, "1234567890123456.78", "1.500"),
+        ("2", 'say "3.14159265358979323846" twice: \\', "9.90", "123456789012345.678"),
+        ("12345678901234567.89", "1.23456789012345678@example.org", "9.90", "2.000"),
+    ]

@@ -22,6 +22,9 @@ MAX_LINE_BYTES = 16 << 20
 _TEXT = r'"([^"\\]|\\.)*"'
 # DuckDB's parser takes these for numbers; the standard does not.
 _NO_NUMBER = r"(?i)nan|inf"
+# So many digits are more than a binary fraction holds, and DuckDB reads decimals as those.
+_LONG_NUMBER = "[0-9.]{17}"
+_TEXT_OR_DECIMAL = r'("(?:[^"\\]|\\.)*")|(-?[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?)'
 
 
 def stage(
@@ -37,7 +40,8 @@ def stage(
     dense = _read_fast(connection, file, inspection)
     if not dense:
         salvage_lines(connection, settings, file.path, inspection)
-    keys, suspects = _keys(connection)
+    keys, suspects, has_long_numbers = _keys(connection)
+    line = _with_exact_decimals("line") if has_long_numbers else "line"
     new, absent = _drift(contract, file, keys) if keys is not None else ((), ())
     names = contract.physical_columns
     paths = ", ".join(literal(_json_path(name)) for name in names)
@@ -46,7 +50,7 @@ def stage(
     # A line that is no JSON makes the extraction fail, and TRY makes that a NULL.
     table = (
         f"(SELECT {number}line AS _ws_line, f AS _ws_fields{fields} FROM (SELECT {number}line,"
-        f" TRY(json_extract_string(line, [{paths}])) AS f FROM lines))"
+        f" TRY(json_extract_string({line}, [{paths}])) AS f FROM lines))"
     )
     raw = RawTable(
         table,
@@ -82,8 +86,18 @@ def _read_fast(connection: duckdb.DuckDBPyConnection, file: LandedFile, inspecti
     return row == (inspection.lines, inspection.lines)
 
 
-def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[set[str] | None, bool]:
-    """All top-level keys of the file (None without any line), and whether some line is worth a closer look.
+def _with_exact_decimals(line: str) -> str:
+    """SQL for a line whose decimals are texts: every digit of them survives the parser then."""
+    # Texts are matched too, so that no number within one is touched; the marks cannot occur in JSON.
+    marked = rf"regexp_replace({line}, {literal(_TEXT_OR_DECIMAL)}, E'\\1\x02\\2\x03', 'g')"
+    for mark, quote in ((r"\x02\x03", ""), (r"\x02", '"'), (r"\x03", '"')):
+        marked = f"replace({marked}, E'{mark}', {literal(quote)})"
+    return f"CASE WHEN regexp_matches({line}, '{_LONG_NUMBER}') THEN {marked} ELSE {line} END"
+
+
+def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[set[str] | None, bool, bool]:
+    """All top-level keys of the file (None without any line), whether some line is worth a closer look, and whether
+    some holds a number of many digits.
 
     Lines of one shape are counted together, so that a second pass over them is needed only where a shape is odd: no
     object, no key at all, a key twice, or a word that could be no number.
@@ -93,10 +107,10 @@ def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[set[str] | None, bool]
     """
     shapes = connection.execute(
         f"""
-        SELECT any_value(keys), count(*), bool_or(maybe_no_number)
+        SELECT any_value(keys), count(*), bool_or(maybe_no_number), bool_or(maybe_long)
         FROM (
             SELECT TRY(json_keys(line)) AS keys, regexp_matches(line, '[:,\\[]\\s*-?({_NO_NUMBER[4:]})', 'i')
-                   AS maybe_no_number
+                   AS maybe_no_number, regexp_matches(line, '{_LONG_NUMBER}') AS maybe_long
             FROM lines
         ) GROUP BY hash(keys)
         """
@@ -105,12 +119,12 @@ def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[set[str] | None, bool]
         unparsed = scalars(connection, "SELECT count(*) FROM unparsed")
         if unparsed != (0,):
             raise BrokenFileError("format: no line holds a JSON object; is this another format, or one large array?")
-        return None, False
-    keys = {key for names, _, _ in shapes for key in names or ()}
-    odd = any(not names or len(names) != len(set(names)) or maybe for names, _, maybe in shapes)
+        return None, False, False
+    keys = {key for names, *_ in shapes for key in names or ()}
+    odd = any(not names or len(names) != len(set(names)) or maybe for names, _, maybe, _ in shapes)
     if not keys and not scalars(connection, "SELECT count(*) FILTER (TRY(json_type(line)) = 'OBJECT') FROM lines")[0]:
         raise BrokenFileError("format: no line holds a JSON object; is this another format, or one large array?")
-    return keys, odd
+    return keys, odd, any(is_long for *_, is_long in shapes)
 
 
 def _fault(suspects: bool) -> str | None:
