@@ -67,8 +67,6 @@ def build_postgres_server(
             fault(key, f"the server has no {key}.", f"Add '{key}:'.")
     if not custom_property(node, "user"):
         fault("user", "the server has no user.", "Add the server property 'user', a role that may only read.")
-    if node.get("format") not in (None, "parquet"):
-        fault("format", f"the format is '{node['format']}'.", "Leave it out: a table is landed as Parquet.")
     port = node.get("port", 5432)
     if not str(port).isdecimal() or not 0 < int(port) < 65536:
         fault("port", f"the port is '{port}'.", "Give a number from 1 to 65535.")

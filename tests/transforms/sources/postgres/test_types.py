@@ -88,9 +88,7 @@ BAD = [
 class Collection:
     """One table ``things`` whose columns are of given types, as a source of an entity with those of the lake."""
 
-    def __init__(
-        self, folder: Path, server: Postgres, columns: list[tuple[str, str]], ignored: list[str] | None = None
-    ):
+    def __init__(self, folder: Path, server: Postgres, columns: list[tuple[str, str]], ignored: tuple[str, ...] = ()):
         self.server, self.schema = server, server.new_schema()
         server.execute(
             *(
@@ -113,7 +111,7 @@ class Collection:
         lake = [("id", "BIGINT"), ("at", "TIMESTAMP"), *((f"c{n}", kind) for n, (_, kind) in enumerate(columns))]
         (folder / "entities" / "things.odcs.yaml").write_text(yaml.safe_dump(_entity(lake)))
         (folder / "contracts" / "things.odcs.yaml").write_text(
-            yaml.safe_dump(_source(server, self.schema, lake, ignored or []))
+            yaml.safe_dump(_source(server, self.schema, lake, ignored))
         )
 
     def insert(self, number: int, *values: str) -> None:
@@ -161,9 +159,9 @@ def _entity(lake: list[tuple[str, str]]) -> dict[str, Any]:
     return _document("entity", columns, {"occurredAt": "at"})
 
 
-def _source(server: Postgres, schema: str, lake: list[tuple[str, str]], ignored: list[str]) -> dict[str, Any]:
+def _source(server: Postgres, schema: str, lake: list[tuple[str, str]], ignored: tuple[str, ...]) -> dict[str, Any]:
     columns = [{"name": name, "physicalName": name, "logicalType": "string"} for name, _ in lake]
-    document = _document("source", columns, {"loadMode": "snapshot", "ignoreColumns": ignored})
+    document = _document("source", columns, {"loadMode": "snapshot", "ignoreColumns": list(ignored)})
     properties = {"user": "watershed", "password": "shop_database", "sslmode": "disable"}
     document["servers"] = [
         {
@@ -205,11 +203,11 @@ def test_what_is_no_value_is_refused(tmp_path: Path, server: Postgres) -> None:
 
 
 def test_an_unknown_column_is_kept_beside_the_row(tmp_path: Path, server: Postgres) -> None:
-    things = Collection(tmp_path, server, [("int", "BIGINT")], ignored=["secret"])
+    things = Collection(tmp_path, server, [("int", "BIGINT")], ignored=("secret",))
     server.execute(f"ALTER TABLE {things.schema}.things ADD secret text DEFAULT 's', ADD note jsonb DEFAULT '[1]'")
     things.insert(1, "1")
     report = things.load()
-    assert report.new_columns == ("note",)
+    assert list(report.new_columns) == ["note"]
     assert things.query("SELECT _extra ->> 'note', _extra FROM accepted") == [("[1]", '{"note":"[1]"}')]
 
 

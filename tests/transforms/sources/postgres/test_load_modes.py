@@ -1,0 +1,203 @@
+"""The lake against the table: what is current in one is what the other holds, whatever happened in between."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from adbc_driver_postgresql.dbapi import Connection
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.transforms.sources.postgres.server import PASSWORD, Postgres, TableShop
+from transforms.settings import PROJECT_DIR
+
+CURSORS = [{"overlap": "1h"}, {"cursorColumn": "xmin", "overlap": None}]
+SAME = "SELECT CAST(order_id AS INT), CAST(gross_amount AS VARCHAR) FROM current ORDER BY 1"
+
+
+def table(shop: TableShop) -> list[tuple[Any, ...]]:
+    return shop.server.query(f'SELECT "order", amount::text FROM {shop.schema}.orders ORDER BY 1')
+
+
+@pytest.mark.parametrize("properties", CURSORS, ids=str)
+def test_an_update_replaces_the_row_and_keeps_its_history(
+    tmp_path: Path, server: Postgres, properties: dict[str, Any]
+) -> None:
+    shop = TableShop(tmp_path, server, "upsert", **properties)
+    shop.sell(1, 2)
+    shop.pull()
+    for amount in ("5.00", "6.00"):
+        shop.execute(
+            f'UPDATE {{schema}}.orders SET amount = {amount}, updated_at = clock_timestamp() WHERE "order" = 2'
+        )
+        shop.pull()
+    assert shop.query(SAME) == [(1, "9.90"), (2, "6.00")] == table(shop)
+    history = "SELECT CAST(gross_amount AS VARCHAR) FROM accepted WHERE order_id = '2' ORDER BY _loaded_at"
+    assert shop.query(history) == [("9.90",), ("5.00",), ("6.00",)]
+
+
+def test_a_row_that_goes_back_to_what_it_was_is_current_again(tmp_path: Path, server: Postgres) -> None:
+    shop = TableShop(tmp_path, server, "upsert", cursorColumn="xmin", overlap=None)
+    shop.sell(1)
+    for amount in ("9.90", "5.00", "9.90"):
+        shop.execute(f"UPDATE {{schema}}.orders SET amount = {amount}")
+        shop.pull()
+        assert shop.query(SAME) == [(1, amount)]
+
+
+def test_a_snapshot_deletes_what_is_gone(tmp_path: Path, server: Postgres) -> None:
+    shop = TableShop(tmp_path, server, "snapshot")
+    shop.sell(*range(10))
+    assert shop.pull() == [10]
+    assert shop.pull() == []
+    shop.execute(
+        'DELETE FROM {schema}.orders WHERE "order" = 4', 'UPDATE {schema}.orders SET amount = 1 WHERE "order" = 5'
+    )
+    assert shop.pull() == [9]
+    assert shop.query(SAME) == table(shop) and len(table(shop)) == 9
+    shop.sell(4)
+    shop.pull()
+    assert shop.query(SAME) == table(shop) and len(table(shop)) == 10
+
+
+def test_a_table_that_goes_back_to_what_it_was_is_no_repeat(tmp_path: Path, server: Postgres) -> None:
+    shop = TableShop(tmp_path, server, "snapshot")
+    shop.sell(*range(10))
+    for amount in ("9.90", "5.00", "9.90"):
+        shop.execute(f'UPDATE {{schema}}.orders SET amount = {amount} WHERE "order" = 3')
+        assert shop.pull() == [10]
+        assert shop.query(SAME) == table(shop)
+
+
+def test_an_emptied_table_is_held_for_a_person(tmp_path: Path, server: Postgres) -> None:
+    shop = TableShop(tmp_path, server, "snapshot")
+    shop.sell(*range(40))
+    shop.pull()
+    shop.execute("TRUNCATE {schema}.orders")
+    report = shop.load()
+    assert [record.status for record in report.loaded] == ["held"]
+    assert len(shop.query(SAME)) == 40
+
+
+# One step of the shop's life: a pull, or something that a connection does; 0 to 2 are transactions that stay open.
+STEPS = st.one_of(
+    st.just(("pull",)),
+    st.tuples(st.just("insert"), st.integers(-1, 2)),
+    st.tuples(st.just("update"), st.integers(-1, 2), st.integers(0, 8)),
+    st.tuples(st.just("commit"), st.integers(0, 2)),
+    st.tuples(st.just("rollback"), st.integers(0, 2)),
+)
+
+
+class Life:
+    """Random inserts, updates, late commits and rollbacks; -1 is a connection that commits at once."""
+
+    def __init__(self, shop: TableShop):
+        self.shop, self.orders = shop, 0
+        self.open: dict[int, Connection] = {}
+
+    def step(self, kind: str, place: int = -1, order: int = 0) -> None:
+        if kind == "pull":
+            self.shop.pull()
+        elif kind == "insert":
+            self._run(place, f'INSERT INTO {{s}}.orders ("order", amount) VALUES ({self.orders}, {self.orders})')
+            self.orders += 1
+        elif kind == "update":
+            self._run(
+                place,
+                f'UPDATE {{s}}.orders SET amount = amount + 1, updated_at = now() WHERE "order" = {order}'
+                # Somebody else's open change of the same row would make us wait for ever.
+                f' AND "order" IN (SELECT "order" FROM {{s}}.orders WHERE "order" = {order} FOR UPDATE SKIP LOCKED)',
+            )
+        elif place in self.open:
+            connection = self.open.pop(place)
+            connection.commit() if kind == "commit" else connection.rollback()
+            connection.close()
+
+    def _run(self, place: int, statement: str) -> None:
+        statement = statement.replace("{s}", self.shop.schema)
+        if place < 0:
+            self.shop.server.execute(statement)
+            return
+        if place not in self.open:
+            self.open[place] = self.shop.server.connect()
+        with self.open[place].cursor() as cursor:
+            cursor.execute(statement)
+
+    def end(self) -> None:
+        for place in list(self.open):
+            self.step("commit", place)
+        self.step("pull")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("properties", CURSORS, ids=str)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=st.lists(STEPS, min_size=5, max_size=25))
+def test_whatever_happens_the_lake_ends_as_the_table(
+    server: Postgres, properties: dict[str, Any], steps: list[tuple[Any, ...]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shop = TableShop(Path(folder), server, "upsert", **properties)
+        life = Life(shop)
+        try:
+            for step in steps:
+                life.step(*step)
+        finally:
+            life.end()
+        if life.orders and table(shop):
+            assert shop.query(SAME) == table(shop)
+        assert shop.pull() == []
+
+
+_LOADER = """
+import sys
+from pathlib import Path
+from pydantic import SecretStr
+from transforms.contracts import load_contracts
+from transforms.lake.load import load_source
+from transforms.settings import Settings
+folder = Path(sys.argv[1])
+settings = Settings(home=folder / "home", contracts=folder / "contracts", memory_limit="1GB")
+report = load_source(settings, load_contracts(settings.entities, settings.contracts).sources["shop"])
+assert not report.unreadable, report.unreadable
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "attempts"), [("upsert", 20), ("snapshot", 10)])
+def test_kills_during_pulls_leave_the_same_lake(tmp_path: Path, server: Postgres, mode: str, attempts: int) -> None:
+    shop = TableShop(tmp_path, server, mode)
+    many = 'INSERT INTO {schema}.orders ("order", mail) SELECT g, repeat(md5(g::text), 9) FROM generate_series'
+    shop.execute(many + "(1, 50000) AS g")
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), "WATERSHED_SECRETS__SHOP_DATABASE": PASSWORD}
+    moments = random.Random(5)
+    kills = 0
+    for attempt in range(attempts):
+        process = subprocess.Popen([sys.executable, "-c", _LOADER, str(tmp_path)], env=environment)
+        # Half of them from the moment on when the server is at work for it.
+        if attempt % 2:
+            server.wait_until("SELECT 1 FROM pg_stat_activity WHERE application_name = 'watershed'")
+        try:
+            process.wait(timeout=moments.uniform(0, 0.6 if attempt % 2 else 3))
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills += 1
+        shop.execute(
+            f'UPDATE {{schema}}.orders SET amount = {attempt}, updated_at = now() WHERE "order" = {attempt + 1}'
+        )
+    assert kills >= attempts // 2
+    shop.now = shop.now.replace(year=2027)  # the killed ones had the machine's own clock
+    shop.pull()
+    assert shop.query(SAME) == table(shop)
+    assert shop.query("SELECT count(*) FROM quarantine") == [(0,)]
+    assert shop.pull() == []
