@@ -53,20 +53,23 @@ def _pull(
         table = read_table(session, contract, server)
         last = _still_valid(state, table, contract)
         window = window_after(session, table, Mark(**last["mark"]) if last and last["mark"] else None)
-        known = last["window"] if last else None
-        if last and last["columns"] == table.types and fingerprint(session, table, window) == known:
+        held = fingerprint(session, table, window) if last and last["columns"] == table.types else None
+        if last and held == last["window"]:
             raise NothingNew
         rows = _write(session, table, window, now, target)
         if not rows and table.cursor is not None:
             raise NothingNew
         mark = next_mark(session, table, window)
+        following = window_after(session, table, mark)
+        if held is None or following.condition != window.condition:
+            held = fingerprint(session, table, following)
         return {
             "table": table.name,
             "columns": table.types,
             "left_out": list(table.left_out),
             "cursor": table.cursor and [table.cursor.name, table.cursor.type],
             "mark": mark and mark.as_state(),
-            "window": fingerprint(session, table, window_after(session, table, mark)),
+            "window": held,
             "pulled_at": now.isoformat(),
         }
 

@@ -95,6 +95,10 @@ def read_table(session: Session, contract: SourceContract, server: PostgresServe
         raise UnreadableError(
             f"permission denied: {server.user} may read no column of {name}; have it granted: {grant}"
         )
+    repeated = sorted(column for column in pulled if [other.lower() for other in pulled].count(column.lower()) > 1)
+    if repeated:
+        # The gate's SQL knows no capitals in names: it would take one column for the other.
+        raise UnreadableError(f"{name} has the columns {', '.join(repeated)}; put all but one under ignoreColumns")
     return Table(
         name,
         _quoted(server),

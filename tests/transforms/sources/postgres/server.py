@@ -69,9 +69,25 @@ class Postgres:
         other.database = database
         return other
 
-    def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self.bin / program), "-D", str(self.folder / "data"), *arguments]
-        subprocess.run(command, check=True, cwd="/", capture_output=True, **_as_nobody())
+    def _run(self, program: str, *arguments: str, data: str = "data") -> None:
+        command = [str(self.bin / program), "-D", str(self.folder / data), *arguments]
+        environment = {**os.environ, "PGPASSWORD": "superuser"}
+        subprocess.run(command, check=True, cwd="/", capture_output=True, env=environment, **_as_nobody())
+
+    @contextmanager
+    def replica(self) -> Iterator[Postgres]:
+        """A standby that follows this server."""
+        other = copy.copy(self)
+        other.port = _free_port()
+        source = ("-h", "127.0.0.1", "-p", str(self.port), "-U", "postgres")
+        self._run("pg_basebackup", "-R", "-c", "fast", *source, data="standby")
+        options = f"-h 127.0.0.1 -p {other.port} -k '{self.folder}' -c fsync=off"
+        self._run("pg_ctl", "-w", "-l", str(self.folder / "standby.log"), "-o", options, "start", data="standby")
+        try:
+            yield other
+        finally:
+            self._run("pg_ctl", "-m", "immediate", "stop", data="standby")
+            shutil.rmtree(self.folder / "standby")
 
     def stop(self) -> None:
         self._run("pg_ctl", "-m", "immediate", "stop")

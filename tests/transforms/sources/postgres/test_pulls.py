@@ -208,6 +208,24 @@ def test_names_that_must_be_quoted(tmp_path: Path, server: Postgres) -> None:
     assert shop.orders() == [1]
 
 
+@pytest.mark.parametrize("properties", [{"overlap": "1h"}, {"cursorColumn": "xmin", "overlap": None}], ids=str)
+def test_a_replica_is_as_good_as_the_server(tmp_path: Path, server: Postgres, properties: dict[str, Any]) -> None:
+    shop = TableShop(tmp_path, server, "append", **properties)
+    shop.sell(1)
+    with server.replica() as replica:
+        shop.document["servers"][0]["port"] = replica.port
+        shop.sign(shop.document)
+        with server.open_transaction(LATE.replace("{schema}", shop.schema)) as late:
+            shop.sell(2)
+            replica.wait_until(f'SELECT 1 FROM {shop.schema}.orders WHERE "order" = 2')
+            assert shop.pull() == [2]
+            late.commit()
+        replica.wait_until(f'SELECT 1 FROM {shop.schema}.orders WHERE "order" = 7')
+        shop.pull()
+        assert shop.orders() == [1, 2, 7]
+        assert shop.pull() == []
+
+
 @pytest.mark.parametrize("kind", ["VIEW", "MATERIALIZED VIEW"])
 def test_a_view_is_as_good_as_a_table(tmp_path: Path, server: Postgres, kind: str) -> None:
     shop = TableShop(tmp_path, server, "append", table="sold")

@@ -218,3 +218,14 @@ def test_the_connection_can_not_write_whoever_the_role_is(tmp_path: Path, server
             with pytest.raises(UnreadableError, match=r"read-only|permission denied|read-write mode|must be owner"):
                 session.rows(statement.replace("{schema}", shop.schema))
     assert server.query(f"SELECT count(*) FROM {shop.schema}.orders") == [(1,)]
+
+
+def test_names_that_differ_by_capitals_alone_are_refused(tmp_path: Path, server: Postgres) -> None:
+    shop = TableShop(tmp_path, server)
+    shop.execute('ALTER TABLE {schema}.orders ADD "Mail" text')
+    shop.sell(1)
+    reason = shop.refusal()
+    assert "has the columns Mail, mail" in reason and "ignoreColumns" in reason
+    shop.document["schema"][0]["customProperties"][-1]["value"].append("Mail")
+    shop.sign(shop.document)
+    assert shop.pull() == [1]
