@@ -7,6 +7,7 @@ later in summer belong to the next day.
 - Bob pays in dollars only. Cleo has looked at an article and never bought. Dora bought once, two years ago.
 - A nameless browser, a nameless receipt, two nameless callers and a sensor in forty stores are nobody.
 - Around Anna's and Bob's purchases stand a profile, a consent, an answer, a message, a case, a return and a review.
+- Erik has a profile in the CRM and has never been seen anywhere: he is in no mart.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ OWNERS = {
     "bob@example.com": "bob",
     "u-cleo": "cleo",
     "L4": "dora",
+    "erik@example.com": "erik",
 }
 
 
@@ -128,6 +130,7 @@ CALLS = [
 AFTER_AS_OF = at("2025-06-30 22:00:00")
 PROFILES = [
     {"profile_id": "p1", "updated_at": at("2025-06-12 08:00:00"), "given_name": "Anna", "email": "anna@example.com"},
+    {"profile_id": "p3", "updated_at": at("2025-06-12 08:00:00"), "given_name": "Erik", "email": "erik@example.com"},
     {"profile_id": "p2", "updated_at": AFTER_AS_OF, "given_name": "Bob", "email": "bob@example.com"},
 ]
 CONSENTS = [

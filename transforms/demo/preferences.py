@@ -17,7 +17,7 @@ NEWSLETTER, PROFILING, TRACKING = 0, 1, 2
 _PURPOSES = ["newsletter", "profiling", "tracking"]
 _CHANNELS = ["mail", "any", "browser"]
 _PLACES = ["checkout", "card_form", "cookie_banner"]
-_ASKED = [0.55, 0.35, 0.12]
+_ASKED = [0.55, 0.35, 0.40]  # share of those whom the question can reach
 _GRANTED = [0.80, 0.85, 0.60]
 _WITHDRAWN = 0.16  # of those who granted
 LINE = pl.struct(
@@ -54,7 +54,8 @@ def draw_consents(rng: np.random.Generator, people: People) -> Consents:
 
 def _of_purpose(rng: np.random.Generator, people: People, purpose: int) -> Consents:
     names = people.names
-    reachable = [names.has_account | names.has_card, names.has_card, people.behaviour.use <= 1][purpose]
+    browses = (people.behaviour.use <= 1) & ~names.has_app
+    reachable = [names.has_account | names.has_card, names.has_card, browses][purpose]
     person = np.flatnonzero(reachable & (rng.random(len(people)) < _ASKED[purpose]))
     size, day = len(person), day_of(people.behaviour.joined)[person]
     # asked in the first days, at any time of the day, never in the last minutes of the calendar
