@@ -174,9 +174,10 @@ def _remedy(server: PostgresServer, state: str, text: str) -> str:
     words = {
         "password authentication failed": f"set the password of the role in {secret}",
         "no password supplied": f"name its secret as 'password' in the contract and set {secret}",
+        "does not match host name": "write the host of the contract as the server's certificate has it",
+        "certificate": "set PGSSLROOTCERT to the file of the authority that signed the server's certificate",
         "does not exist": "mend the database or the user of the contract",
         "support SSL": "have the server offer TLS, or set sslmode: disable where the network is your own",
-        "certificate": "set PGSSLROOTCERT to the file of the authority that signed the server's certificate",
         "could not translate host name": "mend the host of the contract",
         "Connection refused": "start the server, or mend host and port of the contract",
         "invalid byte sequence": "mend the text in the database, or leave its column out by ignoreColumns",
