@@ -14,6 +14,7 @@ import pytest
 
 from orchestration.pipeline import dagster_home
 from tests.orchestration.conftest import Installation
+from transforms.demo.broken import BROKEN_SOURCES
 from transforms.demo.report import score_run
 from transforms.locking import exclusive
 from transforms.publishing import verify_published
@@ -42,7 +43,7 @@ def test_the_run_ends_well_in_spite_of_broken_files(installation: Installation) 
     outcome = installation.first
     assert outcome.success and not outcome.failed_steps
     refused = {name.split(":")[0] for name in outcome.failed_checks if name.endswith("files_whole")}
-    assert refused == {f"sources/{source}" for source in installation.company.records}
+    assert refused == {f"sources/{source}" for source in BROKEN_SOURCES}
     assert "sources/silent_till: fresh" in outcome.failed_checks
     found = next(
         finding for finding in outcome.findings if finding.startswith("ERROR sources/store_visits files_whole")

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from transforms.demo.files import FORMS
 
+BROKEN_SOURCES = ("pos_sales", "web_orders", "app_events", "store_visits", "hotline_calls")
+"""Sources that broken files are made for: between them they have every format."""
+
 
 @dataclass(frozen=True)
 class BrokenFile:
@@ -19,7 +22,7 @@ class BrokenFile:
 
 
 def broken_files(good: dict[str, bytes]) -> list[BrokenFile]:
-    """Broken files made from one good file of each source (source name → bytes)."""
+    """Broken files made from one good file of each of ``BROKEN_SOURCES`` (source name → bytes)."""
     till_lines = gzip.decompress(good["pos_sales"]).split(b"\n")
     renamed = till_lines[0].replace(b"Zeitpunkt", b"Datum").replace(b"Bruttobetrag", b"Summe")
     columns = gzip.compress(b"\n".join([renamed, *till_lines[1:20], b""]), mtime=0)

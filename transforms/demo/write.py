@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from transforms.demo.block import BlockResult, Plan, write_block
+from transforms.demo.broken import BROKEN_SOURCES
 from transforms.demo.broken import broken_files as make_broken_files
 from transforms.demo.company import GENERATION, Company
 from transforms.demo.files import FORMS, Form, encoded, merged, place
@@ -141,7 +142,7 @@ def _write_files(
             rows = sum(file.rows for file in of_source)
             say(f"sample company: {form.source}, {len(of_source)} files, {rows:,} records")
     if with_broken:
-        good = {form.source: settings.incoming / form.source / form.names[4] for form in FORMS.values()}
+        good = {source: settings.incoming / source / FORMS[source].names[4] for source in BROKEN_SOURCES}
         for file in make_broken_files({source: path.read_bytes() for source, path in good.items()}):
             files.append(_place(settings, file.source, file.name, file.data, 0))
             dirt.append(_planted(file.source, file.kind, "rejected", file.name, 0))
