@@ -104,15 +104,13 @@ def _copy(path: Path, listed: os.stat_result, grows: bool, target: BinaryIO) -> 
     except OSError as error:
         raise UnreadableError(f"unreadable: {error.strerror}; mend its permissions or deliver it again") from error
     with os.fdopen(descriptor, "rb") as source:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        opened = os.fstat(descriptor)
+        if not stat.S_ISREG(opened.st_mode) or opened.st_ino != listed.st_ino:
             raise UnreadableError(CHANGED)
         left, held = listed.st_size, b""
-        try:
-            while left and (chunk := source.read(min(CHUNK, left))):
-                target.write(held)
-                held, left = chunk, left - len(chunk)
-        except OSError as error:
-            raise UnreadableError(f"unreadable: {error.strerror}; deliver it again") from error
+        for piece in _pieces(source, listed.st_size):
+            target.write(held)
+            held, left = piece, left - len(piece)
         now = os.fstat(descriptor)
     has_grown = grows and now.st_size > listed.st_size
     is_same = now.st_size == listed.st_size and now.st_mtime_ns == listed.st_mtime_ns
@@ -121,6 +119,18 @@ def _copy(path: Path, listed: os.stat_result, grows: bool, target: BinaryIO) -> 
     if has_grown:
         held = held[: held.rfind(b"\n") + 1] or held
     target.write(held)
+
+
+def _pieces(source: BinaryIO, size: int) -> Iterator[bytes]:
+    while size:
+        try:
+            piece = source.read(min(CHUNK, size))
+        except OSError as error:
+            raise UnreadableError(f"unreadable: {error.strerror}; deliver it again") from error
+        if not piece:
+            return
+        size -= len(piece)
+        yield piece
 
 
 def listing_digest(contracts: Iterable[SourceContract], settings: Settings) -> str:

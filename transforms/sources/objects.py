@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +23,11 @@ from transforms.sources.patterns import matcher, split_pattern
 
 CHUNK = 1 << 20
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 60, 3
+# Of Google's client, which else tries for a quarter of an hour; a sensor has a minute in all.
+RETRY_SECONDS = 10
+# A store that failed so often in a row is down: the other thousand objects of a pull need not find that out.
+MAX_FAILURES = 3
+UNREACHABLE = "the store cannot be reached; mend the endpointUrl or the network, the next run tries again"
 CHANGED = "changed while it was read; the next run takes it up"
 # What stores say, in whatever words, and the way out.
 _EXPLAINED = (
@@ -36,6 +41,10 @@ _EXPLAINED = (
         "the store does not know these keys; mend the secrets that the contract names",
     ),
     (
+        r"access token|[Dd]efault ?[Cc]redential|CredentialUnavailable",
+        "there are no credentials; name secrets in the contract, or set up the cloud's own for this machine",
+    ),
+    (
         r"ACCESS_DENIED|AccessDenied|AuthorizationFailure|AuthorizationPermissionMismatch|\b403\b|[Pp]ermission denied"
         r"|\b401\b|[Ff]orbidden|[Uu]nauthori[sz]ed",
         "access denied; allow listing and reading of this place to the contract's keys",
@@ -43,7 +52,7 @@ _EXPLAINED = (
     (
         r"NETWORK_CONNECTION|[Cc]ould not (connect|resolve)|[Cc]onnection|[Tt]imed? ?out|TIMEOUT|REQUEST_TIMEOUT"
         r"|SERVICE_UNAVAILABLE|SLOW_DOWN|\b50[023]\b|INTERNAL_FAILURE",
-        "the store cannot be reached; mend the endpointUrl or the network, the next run tries again",
+        UNREACHABLE,
     ),
     (r"PERMANENT_REDIRECT|AuthorizationHeaderMalformed|region", "it lies in another region; name it as 'region'"),
 )
@@ -89,17 +98,37 @@ def deliveries(server: ObjectServer, settings: Settings) -> list[Delivery]:
         listed = list(store.ls())
     except Exception as error:  # each store has its own kinds of error
         raise explain(error) from None
-    found = []
+    found, failures = [], list[UnreadableError]()
     for item in listed:
         name = item.path.removeprefix(store.base).lstrip("/")
         if matches(name):
             # What is not UTF-8, or holds a NUL, could be written nowhere.
             name = name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-            found.append(Delivery(name, item.version, partial(_copy, store, item, explain)))
+            found.append(Delivery(name, item.version, partial(_copy, store, item, explain, failures)))
     return sorted(found, key=lambda delivery: delivery.name)
 
 
-def _copy(store: _Store, item: _Object, explain: Callable[[Exception], UnreadableError], target: BinaryIO) -> None:
+def _copy(
+    store: _Store,
+    item: _Object,
+    explain: Callable[[Exception], UnreadableError],
+    failures: list[UnreadableError],
+    target: BinaryIO,
+) -> None:
+    """Stream an object; ``failures`` are those of the objects just before it."""
+    if len(failures) >= MAX_FAILURES:
+        raise failures[-1]
+    try:
+        for piece in _pieces(store, item, explain):
+            target.write(piece)
+    except UnreadableError as error:
+        if str(error).startswith(UNREACHABLE):
+            failures.append(error)
+        raise
+    failures.clear()
+
+
+def _pieces(store: _Store, item: _Object, explain: Callable[[Exception], UnreadableError]) -> Iterator[bytes]:
     copied = 0
     try:
         # Not compared with the listing: there, stores give the time in another precision.
@@ -107,7 +136,7 @@ def _copy(store: _Store, item: _Object, explain: Callable[[Exception], Unreadabl
         with store.open(item.path) as source:
             while chunk := source.read(CHUNK):
                 copied += len(chunk)
-                target.write(chunk)
+                yield chunk
         after = store.look(item.path)
     except Exception as error:
         raise explain(error) from None
@@ -172,7 +201,7 @@ def _google(server: ObjectServer, secrets: dict[str, str]) -> fs.FileSystem:
         access_token=token,
         scheme=scheme or "https",
         endpoint_override=host or None,
-        retry_time_limit=dt.timedelta(seconds=READ_SECONDS),
+        retry_time_limit=dt.timedelta(seconds=RETRY_SECONDS),
         **expires,
     )
 

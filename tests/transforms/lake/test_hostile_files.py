@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import io
 import lzma
@@ -198,8 +199,8 @@ def test_a_folder_that_may_not_be_entered_is_reported(shop: Shop, monkeypatch: p
     (closed / "a.csv").write_text(csv_file(line("late")))
     really_scan = os.scandir
 
-    def forbidden(path: Path) -> object:
-        if Path(path) == closed:
+    def forbidden(path: Path | int) -> object:
+        if not isinstance(path, int) and Path(path) == closed:
             raise PermissionError(13, "Permission denied")
         return really_scan(path)
 
@@ -300,6 +301,16 @@ def test_a_parquet_file_that_grows_is_not_taken_in_part(tmp_path: Path) -> None:
     (delivery,) = deliveries(shop.contract, shop.settings, None, shop.now)
     with pytest.raises(UnreadableError, match="changed while it was read"):
         delivery.write(Writing(lambda: path.open("ab").write(b"x")))
+
+
+def test_a_full_disk_is_not_the_fault_of_the_file(shop: Shop) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (delivery,) = deliveries(shop.contract, shop.settings, None, shop.now)
+    with pytest.raises(OSError, match="No space") as caught:
+        delivery.write(Writing(full))
+    assert not isinstance(caught.value, UnreadableError)
 
 
 def test_a_file_that_vanishes_is_reported(shop: Shop) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import errno
 import gzip
 import io
 import os
@@ -16,8 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
-from tests.transforms.sources.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.transforms.sources.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, free_port
 from transforms.contracts import ContractError
+from transforms.lake.load import load_source
 from transforms.settings import Settings
 from transforms.sources import deliveries, location
 from transforms.sources.delivery import UnreadableError
@@ -179,17 +182,13 @@ def test_a_server_that_dies_in_the_middle_is_taken_up_where_it_left_off(tmp_path
     shop = s3_shop(tmp_path, s3_document(server))
     ticks = 0
 
-    class Dying(Shop):
-        """Its clock, looked at with each landed file, ends the server after two of them."""
-
-    def clock() -> Any:
+    def clock() -> dt.datetime:
+        """Looked at with each landed file: ends the server after the second."""
         nonlocal ticks
         ticks += 1
         if ticks == 3:
             server.stop()
         return shop.now
-
-    from transforms.lake.load import load_source
 
     report = load_source(shop.settings, shop.contract, clock)
     assert 0 < len(report.loaded) < 4
@@ -198,6 +197,19 @@ def test_a_server_that_dies_in_the_middle_is_taken_up_where_it_left_off(tmp_path
     server.start()
     assert shop.load().unreadable == {}
     assert orders(shop) == ["0", "1", "2", "3"]
+
+
+def test_a_store_that_is_down_is_not_asked_for_every_object(tmp_path: Path, server: S3Server) -> None:
+    for order in range(100):
+        server.put(f"shop/{order}.csv", csv_file(line(str(order))).encode())
+    shop = s3_shop(tmp_path, s3_document(server))
+    found = deliveries(shop.contract, shop.settings, None, shop.now)
+    server.stop()
+    started = time.monotonic()
+    for delivery in found:
+        with pytest.raises(UnreadableError, match="cannot be reached"):
+            delivery.write(io.BytesIO())
+    assert time.monotonic() - started < 30
 
 
 def test_an_object_that_changes_while_it_is_read_is_left_to_the_next_run(tmp_path: Path, server: S3Server) -> None:
@@ -239,6 +251,19 @@ def test_every_protocol_of_fsspec_can_be_read(tmp_path: Path, memory: Any) -> No
     assert [record.rows_accepted for record in shop.load().loaded] == [1]
 
 
+def test_a_full_disk_is_not_the_fault_of_the_store(tmp_path: Path, memory: Any) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    memory.pipe("/watershed-test/shop/a.csv", csv_file(line("1")).encode())
+    shop = Shop(tmp_path, memory_document("memory://watershed-test/shop/*.csv"))
+    (delivery,) = deliveries(shop.contract, shop.settings, None, shop.now)
+    with pytest.raises(OSError, match="No space") as caught:
+        delivery.write(Full())
+    assert not isinstance(caught.value, UnreadableError)
+
+
 @pytest.mark.parametrize("key", ["../../etc/passwd.csv", "a/../../b.csv", ".."])
 def test_a_key_that_climbs_is_left_alone(tmp_path: Path, memory: Any, key: str) -> None:
     memory.pipe("/watershed-test/shop/x/" + key, csv_file(line("1")).encode())
@@ -267,6 +292,24 @@ def test_a_protocol_that_is_not_installed_says_so(tmp_path: Path) -> None:
     assert "install" in str(shop.load().unreadable)
     shop.sign(memory_document("nonsense://host/shop/*.csv"))
     assert shop.load().unreadable
+
+
+DOWN = ["abfss://shop@account1.dfs.core.windows.net/a/*.csv", "gs://bucket/a/*.csv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", DOWN)
+def test_other_clouds_that_are_down_cost_seconds_too(tmp_path: Path, place: str) -> None:
+    document = memory_document(place)
+    key, secret = ("accountKey", "c2VjcmV0LWtleQ==") if "abfss" in place else ("accessToken", "secret-token")
+    document["servers"][0] |= {
+        "endpointUrl": f"http://127.0.0.1:{free_port()}",
+        "customProperties": [{"property": key, "value": "shop_secret"}],
+    }
+    started = time.monotonic()
+    text = str(s3_shop(tmp_path, document, secret).load().unreadable)
+    assert time.monotonic() - started < 60
+    assert "the store cannot be reached" in text and secret not in text
 
 
 LINT: dict[str, tuple[dict[str, Any], str]] = {

@@ -17,7 +17,7 @@ _AZURE_HOST = re.compile(r"(?:(?P<container>[^@]+)@)?(?P<account>[a-z0-9]{3,24})
 # What may stand in the contract itself; whatever opens a door is a secret of the settings.
 _SECRETS = {
     "s3": ("accessKey", "secretKey", "sessionToken"),
-    "azure": ("accountKey", "sasToken"),
+    "az": ("accountKey", "sasToken"),
     "gs": ("accessToken",),
 }
 _OPTIONS = ("region", "anonymous", "options", "secretOptions")
