@@ -6,9 +6,10 @@ import atexit
 import datetime as dt
 import logging
 import os
-import sys
 import time
 from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from transforms.contracts import SourceContract
@@ -62,13 +63,12 @@ def _loaded_at(record: FileRecord) -> dt.datetime:
 
 def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord]) -> Any:
     """Result of the whole suite over one view of the batches."""
+    _prepare_process()
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 
     from transforms.quality.suite import expectations
 
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    atexit.register(_let_go_of_duckdb)
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     # A database of its own that all connections of the engine share; it goes with the last of them.
@@ -94,14 +94,20 @@ def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord
         engine.dispose()
 
 
-def _let_go_of_duckdb() -> None:
-    """Together with Great Expectations some modules outlive the interpreter, and DuckDB's bindings with them.
+@cache
+def _prepare_process() -> None:
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    atexit.register(_end_in_silence)
 
-    They would end a good run with a page of warnings of leaked objects.
+
+def _end_in_silence() -> None:
+    """Take standard error away from the last moments of the process, after all its work and its own errors.
+
+    Objects of Great Expectations outlive the interpreter, with them DuckDB's, and DuckDB's bindings would end a good
+    run with a page of warnings of leaked objects, which they have no switch for.
     """
-    for name, module in list(sys.modules.items()):
-        if name.split(".")[0] in {"duckdb_sqlalchemy", "transforms"}:
-            vars(module).pop("duckdb", None)
+    with Path(os.devnull).open("w") as nothing:
+        os.dup2(nothing.fileno(), 2)
 
 
 def _engine_options(settings: Settings) -> dict[str, Any]:
