@@ -278,7 +278,7 @@ def test_a_zip_bomb_is_refused_by_its_directory(shop: Shop) -> None:
     shop.deliver(zip_bomb(), "a.xlsx")
     started = time.monotonic()
     assert reason(shop).startswith("inflation: 3,06")
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_macros_are_no_fault(shop: Shop) -> None:
