@@ -24,7 +24,7 @@ from tests.conftest import PROJECT
 from transforms.contracts import load_contracts
 from transforms.demo import write_company
 from transforms.settings import Settings
-from transforms.sources.files import location
+from transforms.sources import location
 
 PAGE = PROJECT / "docs" / "benchmark.md"
 

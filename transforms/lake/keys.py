@@ -103,18 +103,14 @@ def settle_keys(connection: duckdb.DuckDBPyConnection, contract: SourceContract,
 
 def _touched(connection: duckdb.DuckDBPyConnection) -> bool:
     """Fill ``touched`` with the good rows whose key hash is met more than once; False where there are none."""
-    rows, keys = scalars(
-        connection, "SELECT count(*), count(DISTINCT _key_hash) FROM gated_rows WHERE _reasons IS NULL"
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE met AS SELECT _key_hash FROM gated_rows WHERE _reasons IS NULL"
+        " GROUP BY _key_hash HAVING count(*) > 1"
     )
     connection.execute(
-        "CREATE OR REPLACE TEMP TABLE met AS SELECT DISTINCT _key_hash FROM gated_rows"
-        " SEMI JOIN known_keys USING (_key_hash) WHERE _reasons IS NULL"
+        "INSERT INTO met SELECT DISTINCT _key_hash FROM gated_rows SEMI JOIN known_keys USING (_key_hash)"
+        " WHERE _reasons IS NULL"
     )
-    if rows != keys:
-        connection.execute(
-            "INSERT INTO met SELECT _key_hash FROM gated_rows WHERE _reasons IS NULL"
-            " GROUP BY _key_hash HAVING count(*) > 1"
-        )
     if scalars(connection, "SELECT count(*) FROM met") == (0,):
         return False
     connection.execute(

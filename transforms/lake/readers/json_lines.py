@@ -93,9 +93,11 @@ def _exactly(index: int, name: str) -> str:
     marked = rf"regexp_replace(line, {literal(_TEXT_OR_DECIMAL)}, E'\\1\x02\\2\x03', 'g')"
     for mark, quote in ((r"\x02\x03", ""), (r"\x02", '"'), (r"\x03", '"')):
         marked = f"replace({marked}, E'{mark}', {literal(quote)})"
-    is_long = f"length(f[{index}]) >= {_LONG_NUMBER} AND regexp_full_match(f[{index}], '[-+0-9.eE]+')"
     again = f"json_extract_string({marked}, {literal(_json_path(name))})"
-    return f"CASE WHEN {is_long} THEN {again} ELSE f[{index}] END"
+    value = f"f[{index}]"
+    # One within the other: both conditions of an AND would be computed for every row.
+    exact = f"CASE WHEN regexp_full_match({value}, '[-+0-9.eE]+') THEN {again} ELSE {value} END"
+    return f"CASE WHEN length({value}) >= {_LONG_NUMBER} THEN {exact} ELSE {value} END"
 
 
 def _keys(connection: duckdb.DuckDBPyConnection) -> tuple[set[str] | None, bool]:
