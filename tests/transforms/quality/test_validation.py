@@ -13,7 +13,8 @@ import yaml
 from tests.conftest import PROJECT
 from tests.transforms.lake.shop import Shop, csv_file, line
 from tests.transforms.quality.conftest import check, document_with, verdicts
-from transforms.quality.data_docs import RUNS_KEPT, data_docs_folder
+from transforms.quality import data_docs
+from transforms.quality.data_docs import data_docs_folder
 
 NOT_EMPTY = {"name": "not_empty", "metric": "rowCount", "mustBeGreaterThan": 0}
 MAIL_GIVEN = {"name": "mail", "metric": "nullValues", "mustBeLessThan": 50, "unit": "percent", "severity": "warning"}
@@ -138,15 +139,18 @@ def test_values_of_rows_that_break_a_column_rule_stay_too(shop: Shop) -> None:
     assert not [page for page in [*(path.read_text() for path in pages), repr(found)] if "smuggled" in page]
 
 
-def test_the_docs_are_readable_without_a_network_and_list_the_last_runs(shop: Shop) -> None:
+def test_the_docs_are_readable_without_a_network_and_list_the_last_runs(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_docs, "RUNS_KEPT", 3)
     shop.sign(document_with(NOT_EMPTY, email=MAIL_GIVEN))
-    for number in range(RUNS_KEPT + 2):
+    for number in range(5):
         shop.deliver(csv_file(line(str(number))), f"{number}.csv")
         report = check(shop)
     assert report and report.data_docs == shop.settings.home / "reports" / "data_docs" / "shop" / "index.html"
     index = report.data_docs.read_text()
     pages = sorted((report.data_docs.parent / "runs").glob("*.html"))
-    assert len(pages) == RUNS_KEPT and len(list(pages[0].parent.iterdir())) == 2 * RUNS_KEPT
+    assert len(pages) == 3 and len(list(pages[0].parent.iterdir())) == 6
     assert all(f"runs/{page.name}" in index for page in pages)
     newest = pages[-1].read_text()
     assert "share of rows in which email is null must be less than 50 percent" in newest
