@@ -7,12 +7,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from transforms.contracts import SourceContract
+from transforms.lake.generations import shown
 from transforms.lake.landing import LandedFile, received_files
 from transforms.lake.load import Clock, LoadReport, load_source, utc_now
-from transforms.lake.records import QUARANTINE, source_folder
+from transforms.lake.records import QUARANTINE
 from transforms.lake.releases import WAIVABLE, write_release
 from transforms.settings import Settings
 from transforms.sql import literal, scratch_connection
@@ -107,8 +107,8 @@ def release(
     """Let rows out of quarantine and load the source anew.
 
     Nothing new is pulled. Without ``file`` and ``rule`` nobody is exempted: what waits is replayed under the contract
-    as it now stands. With ``rows`` of a ``file``, or a ``rule`` such as ``pattern:email`` (of one file or of all), those
-    rows are kept although they break it; with a ``file`` alone, a held file goes on without its bad rows. Such
+    as it now stands. With ``rows`` of a ``file``, or a ``rule`` such as ``pattern:email`` (of one file or of all),
+    those rows are kept although they break it; with a ``file`` alone, a held file goes on without its bad rows. Such
     exemptions are written down with ``reason`` and ``released_by`` and hold for all later loads.
 
     Raises:
@@ -179,7 +179,9 @@ def _standing(settings: Settings, contract: SourceContract) -> tuple[dict[str, i
 
 
 def _query(settings: Settings, contract: SourceContract, sql: str, **values: object) -> list[tuple]:
-    files: list[Path] = sorted(source_folder(settings, contract).glob(f"*/{QUARANTINE}"))
+    # By its own name, not through the link, which a load may turn to another generation in between.
+    folder = shown(settings, contract)
+    files = sorted(folder.glob(f"*/{QUARANTINE}")) if folder else []
     if not files:
         return []
     named = ", ".join(literal(path) for path in files)
