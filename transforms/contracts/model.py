@@ -183,6 +183,7 @@ class SourceContract:
                 sorted(self.physical_types.items()),
                 self.block_rate,
                 self.max_deleted_share,
+                sorted(self.ignore_columns),
             )
         )
         return hashlib.sha256(text.encode()).hexdigest()[:12]
