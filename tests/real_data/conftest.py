@@ -1,11 +1,13 @@
-"""One home on real data: all five contracts through the whole platform, at two moments."""
+"""Homes on real data: five contracts through the whole platform at two moments, each contract through the gate."""
 
 from __future__ import annotations
 
 import datetime as dt
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,7 @@ import polars as pl
 import pytest
 
 from transforms.contracts import load_contracts
-from transforms.lake.load import load_source
+from transforms.lake.load import LoadReport, load_source
 from transforms.settings import PROJECT_DIR, Settings
 
 from .comparing import RETAIL, one_to_one
@@ -25,6 +27,14 @@ if TYPE_CHECKING:
 
 CONTRACTS = PROJECT_DIR / "tests" / "contracts"
 DATASETS = ("completejourney", "hokuriku_wifi", "snowplow_web", "technion_calls")
+# Sources that go through the whole platform, three times; the others stop behind the gate.
+WHOLE_RUN = (
+    "completejourney_transactions",
+    "completejourney_visits",
+    "hokuriku_pings",
+    "snowplow_events",
+    "technion_calls",
+)
 # The grocery panel lives by New York time: a zone with summer time, in which business days differ from days in UTC.
 BUSINESS_ZONE = "America/New_York"
 # After the last record of every dataset, so that everything counts.
@@ -55,6 +65,25 @@ class Outcome:
             return connection.sql(sql).pl()
 
 
+@dataclass(frozen=True)
+class Gated:
+    """What the gate made of a dataset: the account, the accepted rows, the refused ones with their reasons."""
+
+    report: LoadReport
+    accepted: pl.DataFrame
+    refused: pl.DataFrame
+
+    @property
+    def account(self) -> tuple[int, int, int, int]:
+        """Rows read, accepted, quarantined, repeated."""
+        return (
+            self.report.total("rows_read"),
+            self.report.total("rows_accepted"),
+            self.report.total("rows_quarantined"),
+            self.report.total("rows_duplicate"),
+        )
+
+
 def run_everything(settings: Settings) -> RunOutcome:
     """Pull, gate, build, identify, value, check, publish."""
     # Dagster takes seconds to import, which only those who run the whole platform should wait for.
@@ -64,18 +93,58 @@ def run_everything(settings: Settings) -> RunOutcome:
 
 
 @pytest.fixture(scope="session")
-def real_data() -> Path:
-    """Folder of the public datasets."""
-    folder = Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT_DIR.parent / "shared" / "data")
-    missing = [name for name in DATASETS if not (folder / name).is_dir()]
+def data_folder() -> Path:
+    """Where the public datasets lie, if anywhere."""
+    return Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT_DIR.parent / "shared" / "data")
+
+
+@pytest.fixture(scope="session")
+def real_data(data_folder: Path) -> Path:
+    """Folder of the public datasets that go through the whole platform."""
+    missing = [name for name in DATASETS if not (data_folder / name).is_dir()]
     if missing:
-        pytest.skip(f"no real data: {folder} lacks {', '.join(missing)}; WATERSHED_REAL_DATA names the folder")
-    return folder
+        pytest.skip(f"no real data: {data_folder} lacks {', '.join(missing)}; WATERSHED_REAL_DATA names the folder")
+    return data_folder
+
+
+@pytest.fixture(scope="session")
+def raw(data_folder: Path) -> Callable[[str], pl.DataFrame]:
+    """The rows of a file as published, by its path in the folder of the datasets; skips where it is missing."""
+
+    @cache
+    def read(path: str) -> pl.DataFrame:
+        if not (data_folder / path).is_file():
+            pytest.skip(f"no real data: {data_folder} lacks {path}; WATERSHED_REAL_DATA names the folder")
+        return pl.read_parquet(data_folder / path)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def gated(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Gated]:
+    """What the gate makes of a source; all share a home, and each is loaded when it is first asked for."""
+    settings = Settings(
+        home=tmp_path_factory.mktemp("datasets") / "home", contracts=CONTRACTS, sources_root=data_folder
+    )
+    contracts = load_contracts(settings.entities, settings.contracts).sources
+    # A fixed moment of arrival: some rules measure against it.
+    arrival = dt.datetime.combine(AFTER_EVERYTHING, dt.time(12), dt.UTC)
+
+    @cache
+    def load(source: str) -> Gated:
+        contract = contracts[source]
+        if not (data_folder / contract.server.path).is_file():
+            pytest.skip(f"no real data: {data_folder} lacks {contract.server.path}")
+        report = load_source(settings, contract, clock=lambda: arrival)
+        batch = settings.lake / contract.entity.name / source / "*"
+        return Gated(report, pl.read_parquet(batch / "accepted.parquet"), pl.read_parquet(batch / "quarantine.parquet"))
+
+    return load
 
 
 @pytest.fixture(scope="session")
 def lake(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home whose lake holds all datasets, nothing built yet."""
+    """A home whose lake holds the datasets of the whole run, nothing built yet."""
     settings = _settings(real_data, tmp_path_factory.mktemp("gate") / "home", AFTER_EVERYTHING)
     for contract in load_contracts(settings.entities, settings.contracts).sources.values():
         load_source(settings, contract)
@@ -120,7 +189,7 @@ def households(after_retail_year: Outcome, receipts: dict[int, completejourney.R
 
 
 def _run(data: Path, home: Path, as_of: dt.date) -> Outcome:
-    settings = Settings(home=home, contracts=CONTRACTS, sources_root=data, business_timezone=BUSINESS_ZONE, as_of=as_of)
+    settings = _settings(data, home, as_of)
     run = run_everything(settings)
     assert run.success, f"failed: {', '.join(run.failed_steps)}"
     kept = home.parent / run.run_id
@@ -132,4 +201,8 @@ def _run(data: Path, home: Path, as_of: dt.date) -> Outcome:
 
 
 def _settings(data: Path, home: Path, as_of: dt.date) -> Settings:
-    return Settings(home=home, contracts=CONTRACTS, sources_root=data, business_timezone=BUSINESS_ZONE, as_of=as_of)
+    contracts = home.parent / "contracts"
+    contracts.mkdir(parents=True, exist_ok=True)
+    for name in WHOLE_RUN:
+        shutil.copy(CONTRACTS / f"{name}.odcs.yaml", contracts)
+    return Settings(home=home, contracts=contracts, sources_root=data, business_timezone=BUSINESS_ZONE, as_of=as_of)

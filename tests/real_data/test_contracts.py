@@ -11,11 +11,27 @@ from transforms.contracts.registry import Contracts, load_contracts
 from transforms.settings import PROJECT_DIR
 
 SOURCES = (
+    "comcast_complaints",
+    "completejourney_demographics",
+    "completejourney_products",
+    "completejourney_redemptions",
     "completejourney_transactions",
     "completejourney_visits",
+    "ecsi_mobile_survey",
+    "fake_1000_profiles",
+    "febrl3_profiles",
+    "historical_profiles",
     "hokuriku_pings",
+    "hotel_reviews",
+    "insteval_ratings",
+    "online_retail_lines",
+    "pwc_calls",
+    "retentioneering_events",
+    "servicenow_incidents",
     "snowplow_events",
     "technion_calls",
+    "uci_bank_contacts",
+    "waimai_reviews",
 )
 
 
@@ -30,10 +46,12 @@ def test_every_contract_passes_the_standard_and_the_linter(contracts: Contracts)
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", SOURCES)
-def test_every_column_of_the_file_is_mapped_or_ignored(contracts: Contracts, real_data: Path, name: str) -> None:
+def test_every_column_of_the_file_is_mapped_or_ignored(contracts: Contracts, data_folder: Path, name: str) -> None:
     source = contracts.sources[name]
-    path = str(real_data / source.server.path)
-    described = duckdb.execute("SELECT name FROM parquet_schema(?) WHERE num_children IS NULL", [path]).fetchall()
+    path = data_folder / source.server.path
+    if not path.is_file():
+        pytest.skip(f"no real data: {data_folder} lacks {source.server.path}; WATERSHED_REAL_DATA names the folder")
+    described = duckdb.execute("SELECT name FROM parquet_schema(?) WHERE num_children IS NULL", [str(path)]).fetchall()
     columns = {column for (column,) in described}
     used = set(source.physical_columns)
     ignored = set(source.ignore_columns)
