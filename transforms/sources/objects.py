@@ -21,7 +21,8 @@ from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, UnreadableError
 from transforms.sources.patterns import matcher, split_pattern
 
-CHUNK = 1 << 20
+# Each is a request of its own to S3: small ones would be all latency.
+CHUNK = 16 << 20
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 5, 60, 3
 # Of Google's client, which else tries for a quarter of an hour; a sensor has a minute in all.
 RETRY_SECONDS = 10
