@@ -54,16 +54,23 @@ def key_hash(contract: SourceContract, prefix: str = "") -> str:
     return f"hash({', '.join(dot + identifier(name) for name in contract.entity.key)})"
 
 
-def gate_query(connection: duckdb.DuckDBPyConnection, contract: SourceContract, raw: RawTable, received_at: str) -> str:
+def gate_query(
+    connection: duckdb.DuckDBPyConnection,
+    contract: SourceContract,
+    raw: RawTable,
+    received_at: str,
+    types_known: dict[tuple[tuple[str, str], ...], dict[str, str]] | None = None,
+) -> str:
     """SQL with a row per raw row: every column of the entity, ``_extra``, ``_key_hash``, ``_reasons``, ``_raw``.
 
     ``_reasons`` is NULL for a good row, else all broken rules joined by '; '; ``_raw`` is the record as it came, for
     rows with reasons only. ``_row`` is there where the raw table numbers its rows. ``received_at`` is an ISO timestamp
-    (UTC). A physical column that the file lacks counts as NULL.
+    (UTC). A physical column that the file lacks counts as NULL. ``types_known`` remembers what the expressions give
+    over columns of some types: files of one source have mostly the same.
     """
     source = _with_absent_columns(contract, raw)
     values = {mapping.column.name: _value(mapping) for mapping in contract.mappings}
-    types = _types(connection, values, source)
+    types = _types(connection, values, source, raw.columns, {} if types_known is None else types_known)
     mapped = {mapping.column.name: mapping for mapping in contract.mappings}
     typed, reasons = [], []
     for column in contract.entity.columns:
@@ -119,10 +126,19 @@ def _value(mapping: Mapping) -> str:
     return identifier(mapping.source_columns[0])
 
 
-def _types(connection: duckdb.DuckDBPyConnection, values: dict[str, str], source: str) -> dict[str, str]:
-    selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in values.items())
-    rows = connection.execute(f"DESCRIBE SELECT {selected} FROM {source}").fetchall()
-    return {row[0]: str(row[1]) for row in rows}
+def _types(
+    connection: duckdb.DuckDBPyConnection,
+    values: dict[str, str],
+    source: str,
+    columns: MappingType[str, str],
+    known: dict[tuple[tuple[str, str], ...], dict[str, str]],
+) -> dict[str, str]:
+    shape = tuple(columns.items())
+    if shape not in known:
+        selected = ", ".join(f"{sql} AS {identifier(name)}" for name, sql in values.items())
+        rows = connection.execute(f"DESCRIBE SELECT {selected} FROM {source}").fetchall()
+        known[shape] = {row[0]: str(row[1]) for row in rows}
+    return known[shape]
 
 
 def _raw_struct(contract: SourceContract) -> list[str]:

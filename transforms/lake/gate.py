@@ -57,6 +57,7 @@ class Gate:
     known: KnownKeys
     releases: Releases
     column_types: dict[str, str]
+    expression_types: dict[tuple[tuple[str, str], ...], dict[str, str]] = field(default_factory=dict)
 
     def pass_file(self, file: LandedFile, batch: str, loaded_at: dt.datetime) -> GateResult:
         """Check a landed file and commit its batch: accepted rows, quarantine, record.
@@ -118,7 +119,8 @@ class Gate:
 
     def _gate(self, staged: Staged, file: LandedFile) -> int:
         raw = staged.raw
-        query = gate_query(self.connection, self.contract, raw, file.received_at.replace(tzinfo=None).isoformat())
+        received_at = file.received_at.replace(tzinfo=None).isoformat()
+        query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types)
         self.connection.execute("DROP VIEW IF EXISTS gated")
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE gated_rows AS {query}")
         # Rows keep the order of the file, so that a row's place in the table is its place there.
@@ -196,7 +198,8 @@ class Gate:
         entity_columns = columns([column.name for column in contract.entity.columns])
         self._copy(f"SELECT {entity_columns}, {stamps}, _extra FROM {good}", folder / ACCEPTED)
         self._copy(f"SELECT _key_hash, _row FROM {good}", folder / keys_file(connection))
-        self._copy("SELECT * FROM superseding ORDER BY ALL", folder / SUPERSEDED)
+        if scalars(connection, "SELECT count(*) FROM superseding") != (0,):
+            self._copy("SELECT * FROM superseding ORDER BY ALL", folder / SUPERSEDED)
         self._collect_refused(staged, verdicts)
         stage_of = (
             "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
@@ -204,13 +207,15 @@ class Gate:
         )
         entity = literal(contract.entity.name)
         refused = f"SELECT {entity} AS entity, {stamps}, {stage_of} AS stage, reasons, raw FROM refused"
-        self._copy(f"SELECT {columns(list(QUARANTINE_COLUMNS))} FROM ({refused}) ORDER BY _row", folder / QUARANTINE)
+        quarantined, released = scalars(
+            connection, "SELECT (SELECT count(*) FROM refused), (SELECT count(*) FROM released)"
+        )
+        if quarantined:
+            names = columns(list(QUARANTINE_COLUMNS))
+            self._copy(f"SELECT {names} FROM ({refused}) ORDER BY _row", folder / QUARANTINE)
         moment = columns([contract.entity.occurred_at])
         accepted, first, last = scalars(
             connection, f"SELECT count(*), min({moment}), max({moment}) FROM (SELECT * FROM {good})"
-        )
-        quarantined, released = scalars(
-            connection, "SELECT (SELECT count(*) FROM refused), (SELECT count(*) FROM released)"
         )
         unparsed = scalars(connection, f"SELECT count(*) FROM {staged.unparsed}")[0] if staged.unparsed else 0
         reasons = dict(

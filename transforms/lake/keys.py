@@ -61,7 +61,7 @@ class KnownKeys:
         self._connection.execute(
             f"INSERT INTO known_keys SELECT _key_hash, {len(self._batches)} AS _position, _row FROM ({hashes})"
         )
-        if self._contract.load_mode != "append":
+        if (batch / SUPERSEDED).exists():
             self._connection.execute(
                 f"INSERT INTO history SELECT _batch_id, _row FROM read_parquet({literal(batch / SUPERSEDED)})"
             )
