@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from transforms.contracts import load_contracts
+from transforms.contracts.servers.files import FileServer
 from transforms.lake.load import LoadReport, load_source
 from transforms.settings import PROJECT_DIR, Settings
 
@@ -133,11 +134,17 @@ def gated(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callab
     @cache
     def load(source: str) -> Gated:
         contract = contracts[source]
+        assert isinstance(contract.server, FileServer)
         if not (data_folder / contract.server.path).is_file():
             pytest.skip(f"no real data: {data_folder} lacks {contract.server.path}")
         report = load_source(settings, contract, clock=lambda: arrival)
-        batch = settings.lake / contract.entity.name / source / "*"
-        return Gated(report, pl.read_parquet(batch / "accepted.parquet"), pl.read_parquet(batch / "quarantine.parquet"))
+        entity = settings.lake / contract.entity.name
+
+        def rows(name: str) -> pl.DataFrame:
+            # A batch without such rows has no such file.
+            return pl.read_parquet([entity / "_none" / "_none" / name, *(entity / source).glob(f"*/{name}")])
+
+        return Gated(report, rows("accepted.parquet"), rows("quarantine.parquet"))
 
     return load
 

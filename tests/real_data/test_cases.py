@@ -31,7 +31,7 @@ def moment(text: str) -> dt.datetime | None:
     date, time = text.split(" ")
     day, month, year = (int(part) for part in date.split("/"))
     hour, minute = (int(part) for part in time.split(":"))
-    return dt.datetime(year, month, day, hour, minute)
+    return dt.datetime(year, month, day, hour, minute, tzinfo=dt.UTC).replace(tzinfo=None)
 
 
 def known(text: str) -> str | None:
@@ -150,7 +150,7 @@ def swapped_back(row: dict[str, str]) -> dt.datetime:
 
 
 def as_written(row: dict[str, str]) -> dt.datetime:
-    return dt.datetime.strptime(row["Date"], "%d-%m-%Y")
+    return dt.datetime.strptime(row["Date"], "%d-%m-%Y").replace(tzinfo=dt.UTC)
 
 
 def test_numbers_of_tickets_rise_with_the_dates_once_days_and_months_are_changed_back(raw: Raw) -> None:

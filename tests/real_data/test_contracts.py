@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from transforms.contracts.registry import Contracts, load_contracts
+from transforms.contracts.servers.files import FileServer
 from transforms.settings import PROJECT_DIR
 
 SOURCES = (
@@ -48,6 +49,7 @@ def test_every_contract_passes_the_standard_and_the_linter(contracts: Contracts)
 @pytest.mark.parametrize("name", SOURCES)
 def test_every_column_of_the_file_is_mapped_or_ignored(contracts: Contracts, data_folder: Path, name: str) -> None:
     source = contracts.sources[name]
+    assert isinstance(source.server, FileServer)
     path = data_folder / source.server.path
     if not path.is_file():
         pytest.skip(f"no real data: {data_folder} lacks {source.server.path}; WATERSHED_REAL_DATA names the folder")

@@ -84,7 +84,7 @@ def test_net_revenue_of_every_customer(retail: Gated, kept: Counter[online_retai
 
 
 def test_cancelled_amount_equals_the_files_own_sum(retail: Gated, published: pl.DataFrame) -> None:
-    [(expected,)] = duckdb.sql(
+    [(expected,)] = duckdb.execute(
         """
         SELECT sum(cast(unit_price AS DECIMAL(18, 3)) * quantity)
         FROM (SELECT DISTINCT * FROM published)
