@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from transforms.settings import Settings
+
+_connections = count(1)
 
 
 def identifier(name: str) -> str:
@@ -51,7 +55,8 @@ def scratch_options(settings: Settings) -> dict[str, str | bool | int | float | 
     return {
         "memory_limit": settings.memory_limit,
         "threads": settings.threads,
-        "temp_directory": str(settings.scratch),
+        # One folder each, that DuckDB makes when it needs it: the first to close one would empty it for all.
+        "temp_directory": str(settings.scratch / f"spill-{os.getpid()}-{next(_connections)}"),
         # A machine without the internet must behave like one with it.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from transforms.contracts import Entity, SourceContract
+from transforms.lake.durability import sync
 from transforms.lake.records import NONE, source_folder
 from transforms.lake.releases import Releases
 from transforms.settings import Settings
@@ -29,7 +30,10 @@ def generation_folder(settings: Settings, contract: SourceContract, releases: Re
 def shown(settings: Settings, contract: SourceContract) -> Path | None:
     """Folder of the generation that readers see, None before the first load."""
     link = source_folder(settings, contract)
-    return link.resolve() if link.is_symlink() and link.exists() else None
+    if not link.is_symlink() or not link.exists():
+        return None
+    # The link's own words, not resolve(): above it there may be other links.
+    return Path(os.path.normpath(link.parent / link.readlink()))
 
 
 def inherit(
@@ -55,12 +59,15 @@ def inherit(
         if file in affected or not (present / batch).is_dir():
             break
         shutil.copytree(present / batch, unfinished / batch, copy_function=os.link)
+        sync(unfinished / batch)
+    sync(unfinished)
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished.rename(target)
+    sync(target.parent)
 
 
 def show(settings: Settings, contract: SourceContract, folder: Path) -> None:
-    """Let readers see a generation, from one moment to the next, and remove all others."""
+    """Let readers see a generation, from one moment to the next."""
     link = source_folder(settings, contract)
     link.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,12 +76,23 @@ def show(settings: Settings, contract: SourceContract, folder: Path) -> None:
         if link.is_dir() and not link.is_symlink():
             discard(settings, link)
         settings.scratch.mkdir(parents=True, exist_ok=True)
-        new = link.parent / f".{os.getpid()}-{link.name}"
+        # Beside the lake: a load that is killed here must not leave a second link where readers look.
+        new = settings.scratch / f"link-{os.getpid()}-{link.name}"
         new.unlink(missing_ok=True)
         new.symlink_to(goal, target_is_directory=True)
         new.replace(link)
-    for other in folder.parent.iterdir():
-        if other != folder:
+        sync(link.parent)
+
+
+def remove_former(settings: Settings, contract: SourceContract, folder: Path) -> None:
+    """Remove all generations but ``folder`` and the one that readers see.
+
+    Called at the beginning of a load and not at the end of the one that made a new generation: who then was reading
+    the old one can read it to its end.
+    """
+    kept = {folder, shown(settings, contract)}
+    for other in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        if other not in kept:
             discard(settings, other)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
-import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
+from transforms.lake.durability import append_lines, read_lines, sync
 from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableError
 
@@ -66,7 +66,7 @@ def land(
                 unreadable[delivery.name] = str(error)
             continue
         landed = LandedFile(source, delivery.name, digest, delivery.version, clock(), path, state)
-        _append(folder / LOG, landed)
+        append_lines(folder / LOG, [_entry(landed)])
         received.append(landed)
     return received
 
@@ -79,28 +79,18 @@ def last_state(received: Iterable[LandedFile]) -> State | None:
 def received_files(settings: Settings, source: str) -> list[LandedFile]:
     """Every file that the source has ever delivered, in order of arrival."""
     folder = settings.landing / source
-    log = folder / LOG
-    if not log.exists():
-        return []
-    files = []
-    # Not splitlines(): a name may hold one of the line separators of Unicode.
-    for line in log.read_text(encoding="utf-8").split("\n"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # the last write was cut short by a kill; the file is landed again
-        files.append(
-            LandedFile(
-                source=source,
-                name=entry["name"],
-                sha256=entry["sha256"],
-                version=entry["version"],
-                received_at=dt.datetime.fromisoformat(entry["received_at"]),
-                path=folder / entry["path"],
-                state=entry.get("state"),
-            )
+    return [
+        LandedFile(
+            source=source,
+            name=entry["name"],
+            sha256=entry["sha256"],
+            version=entry["version"],
+            received_at=dt.datetime.fromisoformat(entry["received_at"]),
+            path=folder / entry["path"],
+            state=entry.get("state"),
         )
-    return files
+        for entry in read_lines(folder / LOG)
+    ]
 
 
 class _Hashing(io.RawIOBase):
@@ -121,6 +111,8 @@ class _Hashing(io.RawIOBase):
 
 def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
     temporary = folder / f".{os.getpid()}.tmp"
+    # A process of the same number may have been killed when its copy was already closed to writing.
+    temporary.unlink(missing_ok=True)
     try:
         with temporary.open("wb") as target:
             hashing = _Hashing(target)
@@ -136,10 +128,12 @@ def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
     path = folder / f"{digest[:16]}-{name}"
     temporary.chmod(0o444)
     temporary.replace(path)
+    # The log must never speak of bytes that a power cut has taken away.
+    sync(folder)
     return digest, path, state
 
 
-def _append(log: Path, file: LandedFile) -> None:
+def _entry(file: LandedFile) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "name": file.name,
         "sha256": file.sha256,
@@ -147,12 +141,4 @@ def _append(log: Path, file: LandedFile) -> None:
         "received_at": file.received_at.isoformat(),
         "path": file.path.name,
     }
-    if file.state is not None:
-        entry["state"] = dict(file.state)
-    with log.open("ab+") as stream:
-        # A line that a kill cut short must not swallow this one.
-        if stream.seek(0, os.SEEK_END) and stream.seek(-1, os.SEEK_END) and stream.read(1) != b"\n":
-            stream.write(b"\n")
-        stream.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    return entry if file.state is None else {**entry, "state": dict(file.state)}

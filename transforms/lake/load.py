@@ -13,12 +13,13 @@ from pathlib import Path
 
 from transforms.contracts import SourceContract
 from transforms.lake.gate import Gate, GateResult
-from transforms.lake.generations import generation_folder, inherit, show, shown
+from transforms.lake.generations import generation_folder, inherit, remove_former, show, shown
 from transforms.lake.keys import KnownKeys, goes_by_arrival
 from transforms.lake.landing import LandedFile, land, last_state, received_files
+from transforms.lake.leftovers import remove_leftovers
 from transforms.lake.readers.drift import likely_renames
 from transforms.lake.records import FileRecord, batch_id, commit_batch, ensure_empty_batch, read_record, write_record
-from transforms.lake.releases import read_releases
+from transforms.lake.releases import Releases, read_releases
 from transforms.settings import Settings
 from transforms.sources import deliveries, location
 from transforms.sources.delivery import UnreadableError
@@ -132,6 +133,7 @@ def load_source(
     """
     started = time.monotonic()
     say = progress or (lambda _: None)
+    remove_leftovers(settings, contract.name)
     ensure_empty_batch(settings, contract.entity)
     unreadable: dict[str, str] = {}
     state = last_state(received_files(settings, contract.name))
@@ -145,12 +147,13 @@ def load_source(
     wanted = _wanted(contract, received)
     inherit(settings, contract, releases, [(batch, file.name) for batch, file in wanted.items()])
     folder = generation_folder(settings, contract, releases)
+    remove_former(settings, contract, folder)
     if shown(settings, contract) is None:
         show(settings, contract, folder)
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     findings = _Findings()
     if wanted.keys() - present:
-        _gate_pending(settings, contract, folder, wanted, present, findings, clock, say)
+        _gate_pending(settings, contract, releases, folder, wanted, present, findings, clock, say)
     show(settings, contract, folder)
     return LoadReport(
         source=contract.name,
@@ -190,6 +193,7 @@ def _wanted(contract: SourceContract, received: list[LandedFile]) -> dict[str, L
 def _gate_pending(
     settings: Settings,
     contract: SourceContract,
+    releases: Releases,
     folder: Path,
     wanted: dict[str, LandedFile],
     present: set[str],
@@ -199,7 +203,8 @@ def _gate_pending(
 ) -> None:
     pending = [(batch, file) for batch, file in wanted.items() if batch not in present]
     done = [folder / batch for batch in wanted if batch in present]
-    by_content = {wanted[path.name].sha256: path for path in done}
+    # The first of them is the one that was read.
+    by_content = {wanted[path.name].sha256: path for path in reversed(done)}
     types: dict[str, str] = {}
     if contract.server.format == "parquet":
         for path in done:
@@ -207,7 +212,7 @@ def _gate_pending(
     started = said = time.monotonic()
     with scratch_connection(settings) as connection:
         known = KnownKeys(connection, contract, done)
-        gate = Gate(connection, settings, contract, folder, known, read_releases(settings, contract.name), types)
+        gate = Gate(connection, settings, contract, folder, known, releases, types)
         for index, (batch, file) in enumerate(pending, start=1):
             earlier = by_content.get(file.sha256)
             if earlier is not None and not goes_by_arrival(contract):

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.contracts import Entity, SourceContract
+from transforms.lake.durability import sync
 from transforms.lake.landing import LandedFile
 from transforms.settings import Settings
 
@@ -125,13 +126,8 @@ def write_record(folder: Path, record: FileRecord) -> None:
 
 
 def commit_batch(temporary: Path, target: Path) -> None:
-    """Make a finished batch visible by one rename."""
-    for path in (*temporary.iterdir(), temporary):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    """Make a finished batch visible by one rename; it is on the disk before the next one, which relies on it."""
+    sync(*temporary.iterdir(), temporary)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         temporary.rename(target)
@@ -140,6 +136,7 @@ def commit_batch(temporary: Path, target: Path) -> None:
         if not target.is_dir():
             raise
         shutil.rmtree(temporary)
+    sync(target.parent)
 
 
 def read_record(folder: Path) -> FileRecord:

@@ -6,12 +6,10 @@ Releases are decisions, not data that could be derived again: they lie beside th
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+from transforms.lake.durability import append_lines, read_lines
 from transforms.lake.landing import LandedFile
 from transforms.settings import Settings
 
@@ -53,17 +51,8 @@ class Releases:
 
 def read_releases(settings: Settings, source: str) -> Releases:
     """All decisions about a source."""
-    log = settings.landing / source / LOG
-    if not log.exists():
-        return Releases()
-    entries = []
-    for line in log.read_text(encoding="utf-8").split("\n"):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue  # cut short by a kill: the person was told of no success
-        entries.append(Release(**{**entry, "rows": tuple(entry["rows"])}))
-    return Releases(tuple(entries))
+    entries = read_lines(settings.landing / source / LOG)
+    return Releases(tuple(Release(**{**entry, "rows": tuple(entry["rows"])}) for entry in entries))
 
 
 def write_release(
@@ -77,11 +66,5 @@ def write_release(
 ) -> Release:
     """Write a decision down; it counts from the next load on."""
     release = Release(file.name, file.sha256, tuple(sorted(set(rows))), reason, released_by, now.isoformat())
-    log: Path = settings.landing / source / LOG
-    with log.open("ab+") as stream:
-        if stream.seek(0, os.SEEK_END) and stream.seek(-1, os.SEEK_END) and stream.read(1) != b"\n":
-            stream.write(b"\n")
-        stream.write(json.dumps(asdict(release), ensure_ascii=False).encode() + b"\n")
-        stream.flush()
-        os.fsync(stream.fileno())
+    append_lines(settings.landing / source / LOG, [asdict(release)])
     return release
