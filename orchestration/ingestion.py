@@ -11,6 +11,7 @@ from transforms.contracts import Contracts, Entity, SourceContract
 from transforms.lake.checks import check_load, check_specs
 from transforms.lake.generations import drop_former_sources
 from transforms.lake.load import LoadReport, load_source, utc_now
+from transforms.lake.quarantine import list_quarantine
 from transforms.lake.records import accepted_columns, ensure_empty_batch
 from transforms.lake.totals import lake_totals
 from transforms.settings import Settings
@@ -18,6 +19,7 @@ from transforms.settings import Settings
 SOURCES_GROUP = "sources"
 LAKE_GROUP = "lake"
 LOAD_RECORDS = dg.AssetKey(["lake", "load_records"])
+QUARANTINE = dg.AssetKey(["lake", "quarantine"])
 
 
 def source_key(source: str) -> dg.AssetKey:
@@ -34,7 +36,7 @@ def ingestion_assets(settings: Settings, contracts: Contracts) -> list[dg.Assets
     """Assets from the providers' files to the lake."""
     sources = [_source_asset(settings, contract) for contract in contracts.sources.values()]
     entities = [_entity_asset(settings, contracts, entity) for entity in contracts.entities.values()]
-    return [*sources, *entities, _load_records_asset(settings, contracts)]
+    return [*sources, *entities, _load_records_asset(settings, contracts), _quarantine_asset(settings, contracts)]
 
 
 def _column_schema(entity: Entity) -> dg.TableSchema:
@@ -123,7 +125,13 @@ def _entity_asset(settings: Settings, contracts: Contracts, entity: Entity) -> d
             context.log.warning(f"{former} has no contract for {entity.name} any more: its rows left the lake")
         totals = lake_totals(settings, entity)
         return dg.MaterializeResult(
-            metadata={"dagster/row_count": totals.rows_accepted, "files": totals.files, "rows_read": totals.rows_read}
+            metadata={
+                "dagster/row_count": totals.rows_current,
+                "files": totals.files,
+                "rows_read": totals.rows_read,
+                "rows_replaced": totals.rows_replaced,
+                "rows_deleted": totals.rows_deleted,
+            }
         )
 
     return lake_entity
@@ -151,3 +159,50 @@ def _load_records_asset(settings: Settings, contracts: Contracts) -> dg.AssetsDe
         )
 
     return load_records
+
+
+def _quarantine_asset(settings: Settings, contracts: Contracts) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=QUARANTINE,
+        deps=[source_key(source) for source in contracts.sources],
+        group_name=LAKE_GROUP,
+        kinds={"parquet"},
+        owners=[OWNER],
+        description="One row per record that waits in quarantine; `watershed quarantine` lists, shows and releases.",
+    )
+    def quarantine(run_lock: RunLock) -> dg.MaterializeResult:
+        waiting = [item for source in contracts.sources.values() for item in list_quarantine(settings, source)]
+        largest = sorted(waiting, key=lambda item: -item.rows)[:50]
+        records = [
+            dg.TableRecord(
+                {
+                    "source": item.source,
+                    "reasons": item.reasons,
+                    "rows": item.rows,
+                    "files": item.files,
+                    "since": item.oldest.isoformat(sep=" ", timespec="seconds"),
+                    "example": f"{item.example[0]}, row {item.example[1]}",
+                }
+            )
+            for item in largest
+        ]
+        return dg.MaterializeResult(
+            metadata={
+                "dagster/row_count": sum(item.rows for item in waiting),
+                "waiting": dg.MetadataValue.table(records, schema=_WAITING),
+            }
+        )
+
+    return quarantine
+
+
+_WAITING = dg.TableSchema(
+    [
+        dg.TableColumn("source"),
+        dg.TableColumn("reasons"),
+        dg.TableColumn("rows", "int"),
+        dg.TableColumn("files", "int"),
+        dg.TableColumn("since"),
+        dg.TableColumn("example"),
+    ]
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pyarrow.dataset as ds
 
@@ -20,6 +20,13 @@ class Totals:
     rows_accepted: int
     rows_quarantined: int
     rows_duplicate: int
+    rows_replaced: int
+    rows_deleted: int
+
+    @property
+    def rows_current(self) -> int:
+        """Accepted rows that no newer version replaced and no snapshot deleted: those that models read."""
+        return self.rows_accepted - self.rows_replaced - self.rows_deleted
 
     @property
     def balances(self) -> bool:
@@ -40,5 +47,5 @@ def source_totals(settings: Settings, contract: SourceContract) -> Totals:
 def _totals(settings: Settings, pattern: str) -> Totals:
     files = [str(path) for path in settings.lake.glob(pattern)]
     table = ds.dataset(files, schema=RECORD_SCHEMA).to_table() if files else RECORD_SCHEMA.empty_table()
-    columns = ("rows_read", "rows_accepted", "rows_quarantined", "rows_duplicate")
+    columns = tuple(field.name for field in fields(Totals) if field.name != "files")
     return Totals(table.num_rows, *(sum(table[column].to_pylist()) for column in columns))
