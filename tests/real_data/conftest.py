@@ -161,21 +161,34 @@ def lake(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="session")
 def after_everything(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """The platform after one run over all datasets."""
-    return _run(real_data, tmp_path_factory.mktemp("real") / "home", AFTER_EVERYTHING)
+    return _run(_settings(real_data, tmp_path_factory.mktemp("real") / "home", AFTER_EVERYTHING))
 
 
 @pytest.fixture(scope="session")
 def after_retail_year(after_everything: Outcome) -> Outcome:
     """The same home, run again for the last day of the grocery panel."""
     settings = after_everything.settings
-    return _run(settings.incoming, settings.home, END_OF_RETAIL_YEAR)
+    return _run(_settings(settings.incoming, settings.home, END_OF_RETAIL_YEAR))
 
 
 @pytest.fixture(scope="session")
 def back_again(after_everything: Outcome, after_retail_year: Outcome) -> Outcome:
     """The same home once more for the first day, after the run for an earlier one."""
     settings = after_retail_year.settings
-    return _run(settings.incoming, settings.home, AFTER_EVERYTHING)
+    return _run(_settings(settings.incoming, settings.home, AFTER_EVERYTHING))
+
+
+@pytest.fixture(scope="session")
+def every_dataset(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """The platform after one run over the datasets of all contracts."""
+    sources = load_contracts(PROJECT_DIR / "data_contracts" / "entities", CONTRACTS).sources.values()
+    files = [source.server.path for source in sources if isinstance(source.server, FileServer)]
+    missing = [path for path in files if not (data_folder / path).is_file()]
+    if missing:
+        pytest.skip(f"no real data: {data_folder} lacks {', '.join(missing)}; WATERSHED_REAL_DATA names the folder")
+    home = tmp_path_factory.mktemp("all") / "home"
+    settings = _settings(data_folder, home, AFTER_EVERYTHING)
+    return _run(settings.model_copy(update={"contracts": CONTRACTS}))
 
 
 @pytest.fixture(scope="session")
@@ -195,8 +208,8 @@ def households(after_retail_year: Outcome, receipts: dict[int, completejourney.R
     return dict(pairs)
 
 
-def _run(data: Path, home: Path, as_of: dt.date) -> Outcome:
-    settings = _settings(data, home, as_of)
+def _run(settings: Settings) -> Outcome:
+    home = settings.home
     run = run_everything(settings)
     assert run.success, f"failed: {', '.join(run.failed_steps)}"
     kept = home.parent / run.run_id
