@@ -109,11 +109,12 @@ def source_folder(settings: Settings, contract: SourceContract) -> Path:
 
 
 def batch_id(contract: SourceContract, file: LandedFile, occurrence: int = 1) -> str:
-    """Name of the batch that a file makes under a contract: the same for the same bytes, path and contract.
+    """Name of the batch that a file makes under a contract: the same for the same bytes, source, path and contract.
 
     ``occurrence`` counts how often these bytes have come under this path after others had come in between.
     """
-    place = hashlib.sha256(file.name.encode()).hexdigest()[:6]
+    # Sources of one entity may have the same bytes, paths and rules: their rows must not answer to one name.
+    place = hashlib.sha256(f"{contract.name}/{file.name}".encode()).hexdigest()[:12]
     again = f"-{occurrence}" if occurrence > 1 else ""
     return f"{file.sha256[:16]}-{place}-{contract.fingerprint}{again}"
 

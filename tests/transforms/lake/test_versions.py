@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
+from transforms.contracts import load_contracts
+from transforms.lake.load import load_source
 
 
 def document(**properties: Any) -> dict[str, Any]:
@@ -216,3 +219,18 @@ def test_a_rebuilt_lake_equals_the_grown_one(tmp_path: Path) -> None:
     shop.sign(changed)
     shop.load()
     assert shop.query(compared) == grown
+
+
+def test_a_correction_leaves_another_source_with_the_same_file_alone(tmp_path: Path) -> None:
+    shop = upserting(tmp_path)
+    shop.deliver(csv_file(sale("1", 1)), "a.csv")
+    shop.load()
+    twin = document(loadMode="upsert", latestBy="ordered_at") | {"name": "twin", "id": "urn:test:twin"}
+    (shop.settings.contracts / "twin.odcs.yaml").write_text(yaml.safe_dump(twin, sort_keys=False))
+    load_source(shop.settings, load_contracts(shop.settings.entities, shop.settings.contracts).sources["twin"])
+    shop.deliver(csv_file(sale("1", 2, "5.00")), "b.csv")
+    shop.load()
+    assert shop.query("SELECT _source, gross_amount::VARCHAR FROM current ORDER BY ALL") == [
+        ("shop", "5.00"),
+        ("twin", "9.90"),
+    ]
