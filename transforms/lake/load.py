@@ -18,6 +18,7 @@ from transforms.lake.keys import KnownKeys, goes_by_arrival
 from transforms.lake.landing import LandedFile, land, last_state, received_files
 from transforms.lake.leftovers import remove_leftovers
 from transforms.lake.readers.drift import likely_renames
+from transforms.lake.readers.partitions import read_partitions
 from transforms.lake.records import FileRecord, batch_id, commit_batch, ensure_empty_batch, read_record, write_record
 from transforms.lake.releases import Releases, read_releases
 from transforms.settings import Settings
@@ -204,7 +205,7 @@ def _gate_pending(
     pending = [(batch, file) for batch, file in wanted.items() if batch not in present]
     done = [folder / batch for batch in wanted if batch in present]
     # The first of them is the one that was read.
-    by_content = {wanted[path.name].sha256: path for path in reversed(done)}
+    by_content = {_content(contract, wanted[path.name]): path for path in reversed(done)}
     types: dict[str, str] = {}
     if contract.server.format == "parquet":
         for path in done:
@@ -214,12 +215,14 @@ def _gate_pending(
         known = KnownKeys(connection, contract, done)
         gate = Gate(connection, settings, contract, folder, known, releases, types)
         for index, (batch, file) in enumerate(pending, start=1):
-            earlier = by_content.get(file.sha256)
-            if earlier is not None and not goes_by_arrival(contract):
-                findings.add(GateResult(_replayed(settings, folder, batch, file, read_record(earlier), clock())))
+            copied = None if goes_by_arrival(contract) else by_content.get(_content(contract, file))
+            earlier = None if copied is None else read_record(copied)
+            # Of a file that was refused or is held nothing has been taken: its copy may yet have another fate.
+            if earlier is not None and earlier.status in {"loaded", "replayed"}:
+                findings.add(GateResult(_replayed(settings, folder, batch, file, earlier, clock())))
             else:
                 findings.add(gate.pass_file(file, batch, clock()))
-                by_content[file.sha256] = folder / batch
+                by_content[_content(contract, file)] = folder / batch
             record = findings.loaded[-1]
             # A line a second is enough for a person; a backfill may have thousands of files.
             if index < len(pending) and record.status == "loaded" and time.monotonic() - said < 1:
@@ -231,11 +234,15 @@ def _gate_pending(
             )
 
 
+def _content(contract: SourceContract, file: LandedFile) -> tuple[str, tuple[tuple[str, str | None], ...]]:
+    """What decides a file's rows: its bytes, and the partitions of its path that the contract reads."""
+    return file.sha256, tuple(sorted(read_partitions(contract, file).items()))
+
+
 def _replayed(
     settings: Settings, folder: Path, batch: str, file: LandedFile, earlier: FileRecord, loaded_at: dt.datetime
 ) -> FileRecord:
     """Commit the record of a file whose very bytes came before under another name."""
-    whole = earlier.status in {"loaded", "replayed"}
     record = replace(
         earlier,
         file=file.name,
@@ -243,8 +250,8 @@ def _replayed(
         rows_accepted=0,
         rows_quarantined=0,
         rows_duplicate=earlier.rows_read,
-        status="replayed" if whole else earlier.status,
-        reason=f"same bytes as {earlier.file}" if whole else earlier.reason,
+        status="replayed",
+        reason=f"same bytes as {earlier.file}",
         loaded_at=loaded_at,
         first_occurred_at=None,
         last_occurred_at=None,

@@ -160,3 +160,14 @@ def test_what_duckdb_writes_is_read_as_it_is(tmp_path: Path) -> None:
         ("1", "sale", "a/b"),
         ("2", "return", None),
     ]
+
+
+def test_the_same_bytes_in_two_partitions_are_two_files(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, document())
+    for year in ("2024", "2025"):
+        deliver(shop, f"kind=sale/mail={year}@example.org/a.csv", as_csv({**FIELDS, "order": "1"}))
+    report = shop.load()
+    assert [record.status for record in report.records] == ["loaded", "loaded"]
+    assert [reason for _, reason in shop.reasons()] == ["duplicate_key"], "other contents of one key, and none is lost"
+    deliver(shop, "kind=sale/mail=2025@example.org/copy.csv", as_csv({**FIELDS, "order": "1"}))
+    assert [record.status for record in shop.load().loaded] == ["replayed"]

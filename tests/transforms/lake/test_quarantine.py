@@ -165,3 +165,12 @@ def test_a_release_gates_only_from_its_file_on(shop: Shop) -> None:
     report = let_out(shop, file="b.csv", rows=[3])
     assert [record.file for record in report.load.loaded] == ["b.csv", "c.csv"]
     assert len(shop.query(ROWS)) == 6
+
+
+def test_a_copy_of_a_held_file_waits_and_is_released_by_its_own_name(shop: Shop) -> None:
+    shop.deliver(bad_day(), "a.csv")
+    shop.deliver(bad_day(), "b.csv")
+    assert [record.file for record in shop.load().held] == ["a.csv", "b.csv"]
+    report = let_out(shop, file="b.csv")
+    assert [record.file for record in report.load.held] == ["a.csv"] and report.load.balances
+    assert len(shop.query(ROWS)) == 30
