@@ -61,6 +61,9 @@ screenshot: setup ## take the pictures of the documentation (needs Chromium)
 benchmark: setup ## measure the whole path at 1, 4 and 16 times the default size (about an hour)
 	$(RUN)/python -m tests.benchmarks.full_path
 
+benchmark-gate: setup ## measure the contract gate at 1, 10 and 50 million rows (about half an hour)
+	$(RUN)/python -m tests.benchmarks.gate
+
 # What cannot be built again stays: incoming and landed files, and the memory of customer ids.
 DERIVED := dagster dbt exports published reports tmp truth warehouse.duckdb warehouse.duckdb.wal
 
