@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run dev test lint format contracts benchmark screenshot clean
+.PHONY: help setup demo run dev test lint format contracts benchmark screenshot benchmark-gate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
