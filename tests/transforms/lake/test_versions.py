@@ -234,3 +234,13 @@ def test_a_correction_leaves_another_source_with_the_same_file_alone(tmp_path: P
         ("shop", "5.00"),
         ("twin", "9.90"),
     ]
+
+
+def test_an_empty_snapshot_of_a_small_table_is_held(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, document(loadMode="snapshot"))
+    shop.deliver(csv_file(sale("1", 1), sale("2", 1)), "a.csv")
+    shop.load()
+    shop.deliver(csv_file(), "b.csv")
+    (record,) = shop.load().held
+    assert (record.reason or "").startswith("held: 100.0% of the records are gone")
+    assert shop.query(CURRENT) == [("1", "9.90"), ("2", "9.90")]
