@@ -55,6 +55,8 @@ def row_rules(
         if not name or not isinstance(expression, str):
             problems.append(document.problem(at, "a row rule needs a name and an SQL expression as implementation."))
             continue
+        if ";" in name:
+            problems.append(document.problem((*at, "name"), f"rule '{name}': no ';' in a name, it parts the reasons."))
         raw: list[str] = []
         try:
             references = referenced_columns(expression)

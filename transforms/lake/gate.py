@@ -27,7 +27,7 @@ from transforms.lake.records import (
     commit_batch,
     write_record,
 )
-from transforms.lake.releases import WAIVABLE, Releases
+from transforms.lake.releases import Releases
 from transforms.settings import Settings
 from transforms.sql import columns, literal, raise_if_machine, scalars
 
@@ -129,15 +129,16 @@ class Gate:
         return scalars(self.connection, "SELECT count(*) FROM gated_rows")[0]
 
     def _waive(self, file: LandedFile, first_row: int | None) -> None:
-        """Let the rows through that a person has released, where they break rules and not the types."""
+        """Let the rows through that a person has released, where they break no rule but those that were waived."""
         self.connection.execute("CREATE OR REPLACE TEMP TABLE released (_row BIGINT)")
-        rows = self.releases.rows_of(file)
-        if not rows:
+        waived = self.releases.rules_of(file)
+        if not waived:
             return
-        waivable = f"regexp_full_match(_reasons, {literal(f'({WAIVABLE})(; ({WAIVABLE}))*')})"
         self.connection.execute(
-            f"INSERT INTO released SELECT _row FROM gated WHERE {waivable} AND list_contains($rows, _row)",
-            {"rows": rows},
+            "INSERT INTO released SELECT _row FROM gated"
+            " JOIN (SELECT _row, list(rule) AS rules FROM (SELECT unnest($rows) AS _row, unnest($rules) AS rule)"
+            " GROUP BY _row) USING (_row) WHERE list_has_all(rules, string_split(_reasons, '; '))",
+            {"rows": [row for row, _ in waived], "rules": [rule for _, rule in waived]},
         )
         place = "_row" if first_row is None else "rowid"
         released = f"SELECT _row - {first_row or 0} FROM released"
@@ -164,7 +165,9 @@ class Gate:
         if unknown:
             return None, f"deleted nothing: {unknown} rows have no readable key and may be any record"
         gone, current = delete_what_is_gone(connection, batch, self.known)
-        if gone >= MIN_HELD_ROWS and gone > contract.max_deleted_share * current and not released:
+        # No rows at all are no small change, however small the table.
+        many = gone >= MIN_HELD_ROWS or not read
+        if many and gone > contract.max_deleted_share * current and not released:
             share = f"{gone / current:.1%} of the records are gone, allowed are {contract.max_deleted_share:.1%}"
             return "held:deleted_share", f"held: {share}; have the snapshot completed, or release it"
         return None, None
@@ -203,7 +206,8 @@ class Gate:
         self._collect_refused(staged, verdicts)
         stage_of = (
             "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
-            " WHEN reasons LIKE '%type:%' THEN 'type' WHEN reasons = 'duplicate_key' THEN 'key' ELSE 'rule' END"
+            " WHEN regexp_matches(reasons, '(^|; )type:') THEN 'type'"
+            " WHEN reasons = 'duplicate_key' THEN 'key' ELSE 'rule' END"
         )
         entity = literal(contract.entity.name)
         refused = f"SELECT {entity} AS entity, {stamps}, {stage_of} AS stage, reasons, raw FROM refused"

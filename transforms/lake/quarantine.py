@@ -12,10 +12,10 @@ from transforms.contracts import SourceContract
 from transforms.lake.generations import shown
 from transforms.lake.landing import LandedFile, received_files
 from transforms.lake.load import Clock, LoadReport, load_source, utc_now
-from transforms.lake.records import QUARANTINE
+from transforms.lake.records import QUARANTINE, RECORD
 from transforms.lake.releases import WAIVABLE, write_release
 from transforms.settings import Settings
-from transforms.sql import literal, scratch_connection
+from transforms.sql import identifier, literal, scratch_connection
 
 
 class ReleaseError(ValueError):
@@ -118,8 +118,8 @@ def release(
     if file is not None or rule is not None:
         if not (reason and released_by):
             raise ReleaseError("an exemption needs a reason and the name of who grants it")
-        for landed, numbers in _exempted(settings, contract, file, rows, rule):
-            write_release(settings, contract.name, landed, numbers, reason, released_by, clock())
+        for landed, numbers, rules in _exempted(settings, contract, file, rows, rule):
+            write_release(settings, contract.name, landed, numbers, reason, released_by, clock(), rules)
     elif rows:
         raise ReleaseError("row numbers mean nothing without the file that they are counted in")
     report = load_source(settings, contract, clock, progress, pull=False)
@@ -129,44 +129,52 @@ def release(
 
 def _exempted(
     settings: Settings, contract: SourceContract, file: str | None, rows: Sequence[int], rule: str | None
-) -> list[tuple[LandedFile, list[int]]]:
-    """Files with the rows to let through; no rows stand for the file itself."""
+) -> list[tuple[LandedFile, list[int], list[str]]]:
+    """Files with the rows to let through and the rules that these break; no rows stand for the file itself."""
     # A batch is called after the bytes that it was made of.
     landed = {(item.name, item.sha256[:16]): item for item in received_files(settings, contract.name)}
+    if rule is None and not rows:
+        held = _query(
+            settings,
+            contract,
+            "SELECT DISTINCT file, file_sha256[:16] FROM record WHERE status = 'held' AND file = $file ORDER BY ALL",
+            RECORD,
+            file=file,
+        )
+        if not held:
+            raise ReleaseError(f"'{file}' is not held; name rows or a rule")
+        return [(landed[place], [], []) for place in held]
     waiting = _query(
         settings,
         contract,
         "SELECT _file, _batch_id[:16], _row, reasons FROM quarantine WHERE $file IS NULL OR _file = $file ORDER BY ALL",
         file=file,
     )
+    remedy = "mend the contract, or have the file delivered again"
     if not waiting:
         where = f"of the file '{file}' " if file else ""
         raise ReleaseError(f"nothing {where}waits in the quarantine of {contract.name}")
     if rule is not None:
         if not re.fullmatch(WAIVABLE, rule):
-            remedy = "mend the contract, or have the file delivered again"
             raise ReleaseError(f"'{rule}' cannot be waived: such a record has no place in the table; {remedy}")
-        chosen = [((name, sha), row) for name, sha, row, reasons in waiting if reasons == rule]
+        chosen = [item for item in waiting if item[3] == rule]
         if not chosen:
             raise ReleaseError(f"no row waits for '{rule}' alone; see: watershed quarantine list {contract.name}")
-    elif rows:
-        found = {row: ((name, sha), reasons) for name, sha, row, reasons in waiting}
+    else:
+        # A file that came more than once may have a row of that number each time: the newest is meant.
+        arrival = {place: number for number, place in enumerate(landed)}
+        waiting.sort(key=lambda item: arrival[item[:2]])
+        found = {item[2]: item for item in waiting}
         for row in rows:
             if row not in found:
                 raise ReleaseError(f"row {row} of '{file}' is not in quarantine")
-            if not re.fullmatch(f"{WAIVABLE}(; {WAIVABLE})*", found[row][1]):
-                remedy = "mend the contract, or have the file delivered again"
-                raise ReleaseError(f"row {row} of '{file}' cannot be kept: {found[row][1]}; {remedy}")
-        chosen = [(found[row][0], row) for row in rows]
-    else:
-        held = {(name, sha) for name, sha, _, reasons in waiting if reasons.startswith("held:")}
-        if not held:
-            raise ReleaseError(f"'{file}' is not held; name rows or a rule")
-        return [(landed[place], []) for place in sorted(held)]
-    by_file: dict[tuple[str, str], list[int]] = {}
-    for place, row in chosen:
-        by_file.setdefault(place, []).append(row)
-    return [(landed[place], numbers) for place, numbers in by_file.items()]
+            if not re.fullmatch(f"{WAIVABLE}(; {WAIVABLE})*", found[row][3]):
+                raise ReleaseError(f"row {row} of '{file}' cannot be kept: {found[row][3]}; {remedy}")
+        chosen = [found[row] for row in rows]
+    together: dict[tuple[str, str, str], list[int]] = {}
+    for name, sha, row, reasons in chosen:
+        together.setdefault((name, sha, reasons), []).append(row)
+    return [(landed[name, sha], numbers, reasons.split("; ")) for (name, sha, reasons), numbers in together.items()]
 
 
 def _standing(settings: Settings, contract: SourceContract) -> tuple[dict[str, int], int]:
@@ -178,13 +186,16 @@ def _standing(settings: Settings, contract: SourceContract) -> tuple[dict[str, i
     return dict(waiting), source_totals(settings, contract).rows_accepted
 
 
-def _query(settings: Settings, contract: SourceContract, sql: str, **values: object) -> list[tuple]:
+def _query(
+    settings: Settings, contract: SourceContract, sql: str, table: str = QUARANTINE, **values: object
+) -> list[tuple]:
     # By its own name, not through the link, which a load may turn to another generation in between.
     folder = shown(settings, contract)
-    files = sorted(folder.glob(f"*/{QUARANTINE}")) if folder else []
+    files = sorted(folder.glob(f"*/{table}")) if folder else []
     if not files:
         return []
     named = ", ".join(literal(path) for path in files)
     with scratch_connection(settings) as connection:
-        connection.execute(f"CREATE VIEW quarantine AS SELECT * FROM read_parquet([{named}], union_by_name = true)")
+        name = identifier(table.removesuffix(".parquet"))
+        connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{named}], union_by_name = true)")
         return connection.execute(sql, values or None).fetchall()

@@ -16,12 +16,15 @@ from transforms.settings import Settings
 LOG = "released.jsonl"
 # Rules that a row may break and still be kept as it is. A value of the wrong type has no place in the column, a
 # record without its key none in the table.
-WAIVABLE = r"(rule|enum|minimum|maximum|max_length|pattern):\w+"
+WAIVABLE = r"(rule|enum|minimum|maximum|max_length|pattern):[^;]+"
 
 
 @dataclass(frozen=True)
 class Release:
-    """One decision: some rows of a file, or the whole file out of being held (``rows`` empty)."""
+    """One decision: some rows of a file, or the whole file out of being held (``rows`` empty).
+
+    ``rules`` are those that the rows broke when they were looked at; a rule that comes later is not waived.
+    """
 
     file: str
     file_sha256: str
@@ -29,6 +32,7 @@ class Release:
     reason: str
     released_by: str
     released_at: str
+    rules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -37,22 +41,33 @@ class Releases:
 
     entries: tuple[Release, ...] = ()
 
-    def rows_of(self, file: LandedFile) -> list[int]:
-        """Physical numbers of the rows that are let through."""
-        return sorted({row for entry in self._about(file) for row in entry.rows})
+    def rules_of(self, file: LandedFile) -> list[tuple[int, str]]:
+        """Pairs of a row's physical number and a rule that it may break."""
+        return sorted({(row, rule) for entry in self._about(file) for row in entry.rows for rule in entry.rules})
 
     def of_file(self, file: LandedFile) -> bool:
         """Whether the file's good rows go on, however many bad ones it has."""
         return any(not entry.rows for entry in self._about(file))
 
     def _about(self, file: LandedFile) -> list[Release]:
-        return [e for e in self.entries if e.file == file.name and e.file_sha256 == file.sha256]
+        # Nobody has decided about what came after: an empty snapshot that was right once may be a fault the next time.
+        return [
+            entry
+            for entry in self.entries
+            if (entry.file, entry.file_sha256) == (file.name, file.sha256)
+            and dt.datetime.fromisoformat(entry.released_at) >= file.received_at
+        ]
 
 
 def read_releases(settings: Settings, source: str) -> Releases:
     """All decisions about a source."""
     entries = read_lines(settings.landing / source / LOG)
-    return Releases(tuple(Release(**{**entry, "rows": tuple(entry["rows"])}) for entry in entries))
+    return Releases(
+        tuple(
+            Release(**{**entry, "rows": tuple(entry["rows"]), "rules": tuple(entry.get("rules", ()))})
+            for entry in entries
+        )
+    )
 
 
 def write_release(
@@ -63,8 +78,11 @@ def write_release(
     reason: str,
     released_by: str,
     now: dt.datetime,
+    rules: Sequence[str] = (),
 ) -> Release:
     """Write a decision down; it counts from the next load on."""
-    release = Release(file.name, file.sha256, tuple(sorted(set(rows))), reason, released_by, now.isoformat())
+    release = Release(
+        file.name, file.sha256, tuple(sorted(set(rows))), reason, released_by, now.isoformat(), tuple(rules)
+    )
     append_lines(settings.landing / source / LOG, [asdict(release)])
     return release

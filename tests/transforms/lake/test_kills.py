@@ -196,7 +196,8 @@ def _release(number: int) -> Callable[[Shop], None]:
     def act(shop: Shop) -> None:
         for name, rows in ((f"{number}-b.csv", [27]), (f"{number}-held.csv", [])):
             (file,) = (item for item in received_files(shop.settings, "shop") if item.name == name)
-            write_release(shop.settings, "shop", file, rows, "looked at it", "kim", NOW)
+            rules = ["enum:line_type"] if rows else []
+            write_release(shop.settings, "shop", file, rows, "looked at it", "kim", file.received_at, rules)
 
     return act
 

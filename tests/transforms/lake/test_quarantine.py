@@ -70,6 +70,7 @@ def test_rows_are_kept_on_a_persons_word_and_the_word_is_kept(shop: Shop) -> Non
         "reason": "asked the till team",
         "released_by": "kim",
         "released_at": "",
+        "rules": ["enum:line_type"],
     }
     assert not shop.load().loaded, "the next load has nothing to do"
 
@@ -174,3 +175,59 @@ def test_a_copy_of_a_held_file_waits_and_is_released_by_its_own_name(shop: Shop)
     report = let_out(shop, file="b.csv")
     assert [record.file for record in report.load.held] == ["a.csv"] and report.load.balances
     assert len(shop.query(ROWS)) == 30
+
+
+def with_rule(name: str, expression: str = "quantity < 10") -> dict[str, Any]:
+    document = contract_document()
+    rule = {"name": name, "type": "custom", "engine": "watershed", "implementation": expression}
+    document["schema"][0]["quality"] = [rule]
+    return document
+
+
+def test_a_rule_that_comes_after_the_release_is_not_waived(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1", kind="gift", qty="99"), line("2", kind="gift")))
+    shop.load()
+    let_out(shop, rule="enum:line_type")
+    assert shop.query(ROWS) == [("1",), ("2",)]
+    shop.sign(with_rule("few"))
+    shop.load()
+    assert shop.query(ROWS) == [("2",)] and shop.reasons() == [(2, "enum:line_type; rule:few")]
+    let_out(shop, file="a.csv", rows=[2])
+    assert shop.query(ROWS) == [("1",), ("2",)]
+
+
+@pytest.mark.parametrize("name", ["few-enough", "few enough", "wenig genug ü", "type:x", "it's"])
+def test_rules_of_any_name_are_waived(tmp_path: Path, name: str) -> None:
+    shop = Shop(tmp_path, with_rule(name))
+    shop.deliver(csv_file(line("1", qty="99"), line("2", qty="98")))
+    shop.load()
+    assert shop.query("SELECT DISTINCT stage, reasons FROM quarantine") == [("rule", f"rule:{name}")]
+    assert let_out(shop, file="a.csv", rows=[2]).came_out == 1
+    assert let_out(shop, rule=f"rule:{name}").came_out == 1
+
+
+def test_of_a_file_that_came_twice_the_newest_is_meant(shop: Shop) -> None:
+    for order in ("1", "2"):
+        shop.deliver(csv_file(line(order, kind="gift")))
+        shop.load()
+    assert let_out(shop, file="a.csv", rows=[2]).came_out == 1
+    assert shop.query(ROWS) == [("2",)]
+
+
+def test_a_held_file_without_a_waiting_row_is_released_and_only_this_once(tmp_path: Path) -> None:
+    document = contract_document()
+    document["schema"][0]["customProperties"].append({"property": "loadMode", "value": "snapshot"})
+    shop = Shop(tmp_path, document)
+    full = csv_file(*(line(str(n)) for n in range(100)))
+    half = csv_file(*(line(str(n)) for n in range(50)))
+    for content in (full, half):
+        shop.deliver(content)
+        report = shop.load()
+    assert report.held[0].rows_duplicate == 50
+    let_out(shop, file="a.csv", clock=lambda: shop.now)
+    assert shop.query("SELECT count(*) FROM current") == [(50,)]
+    for content in (full, half):
+        shop.deliver(content)
+        report = shop.load()
+    assert [record.file for record in report.held] == ["a.csv"], "nobody has decided about this one"
+    assert shop.query("SELECT count(*) FROM current") == [(100,)]
