@@ -45,7 +45,9 @@ def raise_if_machine(error: duckdb.Error) -> None:
     """
     text = str(error)
     full = "No space left" in text or "max_temp_directory_size" in text or "File too large" in text
-    if isinstance(error, duckdb.OutOfMemoryException) or full:
+    # The text of these two quotes the file, and a file may hold such words.
+    quotes = isinstance(error, duckdb.InvalidInputException | duckdb.ConversionException)
+    if isinstance(error, duckdb.OutOfMemoryException) or (full and not quotes):
         raise error
 
 

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -165,6 +166,17 @@ def inspect_text(path: Path) -> Inspection:
     if last != b"\n":
         raise BrokenFileError("half-written: the last line has no end; the file is taken up again when it changes")
     return Inspection(compression, lines, has_bom, returns, is_utf8)
+
+
+def numbered_lines(path: Path, compression: str | None, limit: int) -> Iterator[tuple[int, bytes, bool]]:
+    """Lines of a text file with their numbers from 1; of one longer than ``limit`` bytes only its beginning, False."""
+    with open_bytes(path, compression) as stream:
+        for number, line in enumerate(iter(partial(stream.readline, limit), b""), start=1):
+            is_whole = line.endswith(b"\n") or len(line) < limit
+            rest = b"" if is_whole else line
+            while rest and not rest.endswith(b"\n"):
+                rest = stream.readline(limit)
+            yield number, line, is_whole
 
 
 def first_line(path: Path, compression: str | None, limit: int) -> bytes:

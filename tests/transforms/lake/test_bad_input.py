@@ -377,3 +377,10 @@ def test_every_digit_of_a_json_number_survives(tmp_path: Path) -> None:
         ("2", 'say "3.14159265358979323846" twice: \\', "9.90", "123456789012345.678"),
         ("12345678901234567.89", "1.23456789012345678@example.org", "9.90", "2.000"),
     ]
+
+
+def test_a_broken_line_that_speaks_of_a_full_disk_is_a_broken_line(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.deliver(csv_file(line("1"), "No space left,max_temp_directory_size,File too large"))
+    shop.load()
+    assert shop.reasons() == [(3, "parse:missing_columns")]

@@ -13,7 +13,7 @@ import codecs
 import csv
 import io
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import RawTable
-from transforms.lake.inspection import BrokenFileError, Inspection, first_line, inspect_text, open_bytes
+from transforms.lake.inspection import BrokenFileError, Inspection, first_line, inspect_text, numbered_lines
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged
 from transforms.lake.readers.drift import compare_columns, extra_json, refuse_reserved
@@ -37,10 +37,15 @@ MAX_LINES_PER_RECORD = 50
 # More undecodable lines than this share, and the file is in another encoding, not a file with a few bad rows.
 MAX_UNDECODABLE_SHARE = 0.05
 MAX_RECORD_BYTES = 16 << 20
+# By itself DuckDB takes sixteen times the longest line, 256 MB at a time.
+BUFFER_BYTES = 2 * MAX_RECORD_BYTES
 # A table of more columns is no table; DuckDB's plans over it take gigabytes.
 MAX_COLUMNS = 2_000
 MAX_HEADER_BYTES = 1 << 20
-SALVAGE_CHUNK = 100_000
+# What is kept of a record that is too long to be one; the landing folder has all of it.
+MAX_KEPT = 1 << 16
+# Records and their bytes that salvage holds before it hands them on.
+SALVAGE_ROWS, SALVAGE_BYTES = 100_000, 32 << 20
 # Python's parser stops at 128 KiB a field, where a long comment may well go on.
 csv.field_size_limit(MAX_RECORD_BYTES)
 
@@ -66,7 +71,7 @@ def stage(
     # Other bytes, or line ends that change on the way, are beyond DuckDB's parser.
     if not inspection.is_utf8 or inspection.carriage_returns not in (0, inspection.lines):
         return salvage()
-    raw = RawTable(_read_csv(file.path, header, delimiter, inspection.compression, 1), columns, 2, extra=extra)
+    raw = RawTable(_read_csv(file.path, header, delimiter, inspection.compression, 1, False), columns, 2, extra=extra)
     return Staged(raw, None, new, absent, inspection.lines - 1, salvage)
 
 
@@ -92,12 +97,16 @@ def _header(path: Path, inspection: Inspection, delimiter: str) -> list[str]:
     return header
 
 
-def _read_csv(path: Path, columns: list[str], delimiter: str, compression: str | None, skip: int) -> str:
+def _read_csv(path: Path, columns: list[str], delimiter: str, compression: str | None, skip: int, reject: bool) -> str:
+    """Call of DuckDB's parser; a record that breaks the rules ends it, or is set aside with ``reject``.
+
+    Each of those costs up to 6 kB of memory beyond DuckDB's limit: a million of them would end the process.
+    """
     types = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in columns)
     return (
         f"read_csv({literal(path)}, columns = {{{types}}}, delim = {literal(delimiter)}, header = false, skip = {skip},"
         f" quote = '\"', escape = '\"', auto_detect = false, strict_mode = true, null_padding = false, nullstr = '',"
-        f" store_rejects = true, rejects_limit = 0, max_line_size = {MAX_RECORD_BYTES},"
+        f" store_rejects = {reject}, max_line_size = {MAX_RECORD_BYTES}, buffer_size = {BUFFER_BYTES},"
         f" compression = {literal(compression or 'none')})"
     )
 
@@ -108,17 +117,39 @@ def forget_rejects(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("DROP TABLE IF EXISTS reject_scans")
 
 
-def _create(connection: duckdb.DuckDBPyConnection, select: str) -> None:
-    forget_rejects(connection)
-    connection.execute("CREATE OR REPLACE TEMP TABLE unparsed (_ws_row BIGINT, reason VARCHAR, payload VARCHAR)")
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_text AS {select}")
-
-
 @dataclass(frozen=True)
 class _Record:
     line: int
     text: str
     reason: str | None = None
+
+
+class _Batches:
+    """Rows on their way into a table, in batches: one by one they would take half a millisecond each."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, table: str, names: tuple[str, ...]):
+        self._connection, self._table, self._names = connection, table, names
+        self._rows: list[tuple[int | str | None, ...]] = []
+        self._bytes = 0
+
+    def add(self, *row: int | str | None) -> None:
+        self._rows.append(row)
+        self._bytes += len(str(row[-1]))
+        if len(self._rows) >= SALVAGE_ROWS or self._bytes >= SALVAGE_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._rows:
+            return
+        batch = pa.table(dict(zip(self._names, map(list, zip(*self._rows, strict=True)), strict=True)))
+        self._connection.register("_salvaged", batch)
+        self._connection.execute(f"INSERT INTO {self._table} SELECT {column_list(self._names)} FROM _salvaged")
+        self._connection.unregister("_salvaged")
+        self._rows, self._bytes = [], 0
+
+
+def _unparsed(connection: duckdb.DuckDBPyConnection) -> _Batches:
+    return _Batches(connection, "unparsed", ("_ws_row", "reason", "payload"))
 
 
 def _stage_salvaged(
@@ -132,23 +163,26 @@ def _stage_salvaged(
     """Number the records ourselves, set the broken ones aside and let DuckDB parse the rest."""
     settings.scratch.mkdir(parents=True, exist_ok=True)
     numbered = settings.scratch / f"salvage-{os.getpid()}-{path.name}.csv"
-    broken: list[_Record] = []
-    good = undecodable = 0
+    forget_rejects(connection)
+    connection.execute("CREATE OR REPLACE TEMP TABLE unparsed (_ws_row BIGINT, reason VARCHAR, payload VARCHAR)")
+    broken = _unparsed(connection)
+    total = undecodable = 0
     try:
         with numbered.open("w", encoding="utf-8", newline="") as target:
             for record in _records(path, inspection.compression, delimiter, len(header)):
+                total += 1
                 if record.reason:
-                    broken.append(record)
+                    broken.add(record.line, record.reason, record.text)
                     undecodable += record.reason == "parse:invalid_utf8"
-                    continue
-                good += 1
-                target.write(f"{record.line}{delimiter}{record.text}\n")
-        _refuse_other_encoding(undecodable, good + len(broken))
+                else:
+                    target.write(f"{record.line}{delimiter}{record.text}\n")
+        _refuse_other_encoding(undecodable, total)
+        broken.flush()
         names = ["_ws_line", *header]
-        _create(
-            connection,
-            f"SELECT CAST(_ws_line AS BIGINT) AS _ws_row, {column_list(header)}"
-            f" FROM {_read_csv(numbered, names, delimiter, None, 0)}",
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE raw_text AS"
+            f" SELECT CAST(_ws_line AS BIGINT) AS _ws_row, {column_list(header)}"
+            f" FROM {_read_csv(numbered, names, delimiter, None, 0, True)}",
         )
     except duckdb.Error as error:
         raise_if_machine(error)
@@ -165,53 +199,86 @@ def _stage_salvaged(
         """,
         {"delimiter": delimiter},
     )
-    for record in broken:
-        connection.execute("INSERT INTO unparsed VALUES (?, ?, ?)", [record.line, record.reason, record.text])
     row = scalars(connection, "SELECT (SELECT count(*) FROM raw_text) + (SELECT count(*) FROM unparsed)")
-    if row != (good + len(broken),):
-        raise BrokenFileError(f"accounting: {good + len(broken)} records in the file, {row[0]} after parsing")
+    if row != (total,):
+        raise BrokenFileError(f"accounting: {total} records in the file, {row[0]} after parsing")
 
 
 def _records(path: Path, compression: str | None, delimiter: str, width: int) -> Iterator[_Record]:
     """Records of a CSV file after its header, each with its first physical line; blank lines are no records."""
-    with open_bytes(path, compression) as stream:
-        numbered = enumerate(stream, start=1)
-        next(numbered, None)
-        waiting: list[tuple[int, bytes]] = []
-        while True:
-            item = waiting.pop(0) if waiting else next(numbered, None)
-            if item is None:
-                return
-            number, line = item
-            stripped = line.rstrip(b"\r\n")
-            if not stripped:
-                continue
-            try:
-                text = stripped.decode("utf-8")
-            except UnicodeDecodeError:
-                yield _Record(number, stripped.decode("utf-8", "backslashreplace"), "parse:invalid_utf8")
-                continue
-            if text.count('"') % 2 == 0:
-                # DuckDB would refuse the whole file for one.
-                stray = "\r" in text and not _fields(text, delimiter)
-                yield _Record(number, text, "parse:carriage_return" if stray else None)
-                continue
-            joined = text
-            closed = False
-            for ahead in range(MAX_LINES_PER_RECORD):
-                if ahead >= len(waiting):
-                    following = next(numbered, None)
-                    if following is None:
-                        break
-                    waiting.append(following)
-                joined += "\n" + waiting[ahead][1].rstrip(b"\r\n").decode("utf-8", "replace")
-                if joined.count('"') % 2 == 0:
-                    # Strict, because two stray quotes in neighbouring rows would else make one record of the two.
-                    closed = _fields(joined, delimiter) == width
-                    if closed:
-                        del waiting[: ahead + 1]
-                    break
-            yield _Record(number, joined) if closed else _Record(number, text, "parse:unterminated_quote")
+    lines = numbered_lines(path, compression, MAX_RECORD_BYTES)
+    next(lines, None)
+    waiting: deque[tuple[int, bytes, bool]] = deque()
+    while True:
+        item = waiting.popleft() if waiting else next(lines, None)
+        if item is None:
+            return
+        number, line, is_whole = item
+        stripped = line.rstrip(b"\r\n")
+        if not stripped:
+            continue
+        if not is_whole:
+            yield _Record(number, stripped[:MAX_KEPT].decode("utf-8", "backslashreplace"), "parse:line_too_long")
+            continue
+        try:
+            text = stripped.decode("utf-8")
+        except UnicodeDecodeError:
+            yield _Record(number, stripped.decode("utf-8", "backslashreplace"), "parse:invalid_utf8")
+            continue
+        if text.count('"') % 2 == 0:
+            yield _Record(number, text, _fault(text, delimiter, width))
+            continue
+        joined = _joined(text, waiting, lines)
+        # Strict, because two stray quotes in neighbouring rows would else make one record of the two.
+        if joined and _fields("\n".join(joined), delimiter) == width:
+            for _ in joined[1:]:
+                waiting.popleft()
+            yield _Record(number, "\n".join(joined))
+        else:
+            yield _Record(number, text, "parse:unterminated_quote")
+
+
+def _joined(
+    text: str, waiting: deque[tuple[int, bytes, bool]], lines: Iterator[tuple[int, bytes, bool]]
+) -> list[str] | None:
+    """A line whose quotes do not match, with those after it up to where they do; None where they do not soon.
+
+    Lines that are looked at are put into ``waiting``, from where they are taken if they are no part of the record.
+    """
+    parts, size = [text], len(text)
+    for ahead in range(MAX_LINES_PER_RECORD):
+        if ahead >= len(waiting):
+            following = next(lines, None)
+            if following is None:
+                return None
+            waiting.append(following)
+        _, line, is_whole = waiting[ahead]
+        size += len(line)
+        if not is_whole or size > MAX_RECORD_BYTES:
+            return None
+        parts.append(line.rstrip(b"\r\n").decode("utf-8", "replace"))
+        if line.count(b'"') % 2:
+            return parts
+    return None
+
+
+def _fault(text: str, delimiter: str, width: int) -> str | None:
+    """Why a line is no record of so many fields, in DuckDB's words; None where it seems to be one."""
+    if "\r" in text and not _fields(text, delimiter):
+        # DuckDB would refuse the whole file for one.
+        return "parse:carriage_return"
+    if '"' not in text:
+        if text.count(delimiter) + 1 == width:
+            return None
+        fields = text.split(delimiter)
+    else:
+        try:
+            fields = next(csv.reader([text], delimiter=delimiter, strict=True), [])
+        except csv.Error:
+            return "parse:unquoted_value"
+    if len(fields) < width:
+        return "parse:missing_columns"
+    return "parse:too_many_columns" if any(fields[width:]) else None
 
 
 def _fields(record: str, delimiter: str) -> int:
@@ -230,34 +297,28 @@ def salvage_lines(
     Raises:
         BrokenFileError: so many undecodable lines that the file is in another encoding.
     """
-    good: list[tuple[int, str]] = []
     connection.execute("CREATE OR REPLACE TEMP TABLE lines (_ws_row BIGINT, line VARCHAR)")
+    good, broken = _Batches(connection, "lines", ("_ws_row", "line")), _unparsed(connection)
     undecodable = total = 0
-
-    def flush() -> None:
-        table = pa.table({"_ws_row": [row for row, _ in good], "line": [line for _, line in good]})
-        connection.register("_salvaged", table)
-        connection.execute("INSERT INTO lines SELECT CAST(_ws_row AS BIGINT), CAST(line AS VARCHAR) FROM _salvaged")
-        connection.unregister("_salvaged")
-        good.clear()
-
-    with open_bytes(path, inspection.compression) as stream:
-        for number, line in enumerate(stream, start=1):
-            stripped = line.rstrip(b"\r\n")
-            if number == 1:
-                stripped = stripped.removeprefix(codecs.BOM_UTF8)
-            if not stripped.strip():
+    for number, line, is_whole in numbered_lines(path, inspection.compression, MAX_RECORD_BYTES):
+        stripped = line.rstrip(b"\r\n")
+        if number == 1:
+            stripped = stripped.removeprefix(codecs.BOM_UTF8)
+        if not stripped.strip():
+            continue
+        total += 1
+        try:
+            if is_whole:
+                good.add(number, stripped.decode("utf-8"))
                 continue
-            total += 1
-            try:
-                good.append((number, stripped.decode("utf-8")))
-            except UnicodeDecodeError:
-                undecodable += 1
-                text = stripped.decode("utf-8", "backslashreplace")
-                connection.execute("INSERT INTO unparsed VALUES (?, 'parse:invalid_utf8', ?)", [number, text])
-            if len(good) >= SALVAGE_CHUNK:
-                flush()
-    flush()
+            reason = "parse:line_too_long"
+        except UnicodeDecodeError:
+            undecodable += 1
+            reason = "parse:invalid_utf8"
+        kept = stripped if is_whole else stripped[:MAX_KEPT]
+        broken.add(number, reason, kept.decode("utf-8", "backslashreplace"))
+    good.flush()
+    broken.flush()
     _refuse_other_encoding(undecodable, total)
 
 
