@@ -73,7 +73,7 @@ def expected(rule: dict[str, Any], mails: list[str]) -> bool:
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     mails=st.lists(st.sampled_from(MAILS), min_size=1, max_size=8),
     drawn=st.lists(rules(), min_size=4, max_size=8),

@@ -193,7 +193,7 @@ assert not report.unreadable, report.unreadable
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "attempts"), [("upsert", 20), ("snapshot", 10)])
+@pytest.mark.parametrize(("mode", "attempts"), [("upsert", 12), ("snapshot", 6)])
 def test_kills_during_pulls_leave_the_same_lake(tmp_path: Path, server: Postgres, mode: str, attempts: int) -> None:
     shop = TableShop(tmp_path, server, mode)
     many = 'INSERT INTO {schema}.orders ("order", mail) SELECT g, repeat(md5(g::text), 9) FROM generate_series'
