@@ -17,7 +17,7 @@ from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, sett
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged, stage
 from transforms.lake.readers.delimited import forget_rejects
-from transforms.lake.readers.drift import refuse_narrowed
+from transforms.lake.readers.drift import UNTYPED, refuse_narrowed
 from transforms.lake.records import (
     ACCEPTED,
     QUARANTINE,
@@ -250,7 +250,7 @@ class Gate:
             rows_deleted=changed.get("deleted", 0),
             new_columns=staged.new_columns,
             absent_columns=staged.absent_columns,
-            column_types=tuple(staged.raw.columns.items()) if typed else (),
+            column_types=tuple(item for item in staged.raw.columns.items() if item[1] != UNTYPED) if typed else (),
         )
         return GateResult(record, reasons)
 

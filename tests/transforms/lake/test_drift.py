@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
@@ -95,3 +97,22 @@ def test_a_wider_type_is_welcome(tmp_path: Path) -> None:
 )
 def test_what_is_narrower(before: str, now: str, expected: bool) -> None:
     assert is_narrower(before, now) is expected
+
+
+def test_a_column_without_a_value_is_not_narrowed_and_hides_no_narrowing(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, contract_document("parquet"))
+    good = {"line": ["1"], "time": ["2025-03-01T10:00:00"], "kind": ["sale"], "amount": [9.9]}
+    for number, mail in enumerate((pa.array(["a@b.example"]), pa.nulls(1), pa.array([4711]))):
+        table = pa.table({"order": [str(number)], **good, "mail": mail})
+        pq.write_table(table, shop.settings.incoming / "shop" / f"{number}.parquet")
+    report = shop.load()
+    assert [record.status for record in report.loaded] == ["loaded", "loaded", "rejected"]
+    assert "'mail' narrowed from VARCHAR to BIGINT" in (report.loaded[2].reason or "")
+
+
+def test_a_contract_may_leave_the_digits_open(tmp_path: Path) -> None:
+    document = contract_document("parquet")
+    next(i for i in document["schema"][0]["properties"] if i["name"] == "gross_amount")["physicalType"] = "decimal"
+    shop = Shop(tmp_path, document)
+    parquet(shop, "a.parquet", "CAST(9.90 AS DECIMAL(18, 2))", "1")
+    assert not shop.load().rejected

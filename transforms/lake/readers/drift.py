@@ -54,18 +54,22 @@ def extra_json(columns: Iterable[str]) -> str:
     return f"CAST(json_object({parts}) AS VARCHAR)" if parts else "CAST(NULL AS VARCHAR)"
 
 
+# Type of a Parquet column in which a tool saw no value at all: it says nothing about those of other files.
+UNTYPED = '"NULL"'
 # From a type to those that hold less: what was a fraction, a time of day or a leading zero is lost at the provider.
 _INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 
 
 def is_narrower(before: str, now: str) -> bool:
     """Whether a column of type ``now`` holds less than one of type ``before`` did."""
-    if before == now:
+    if before == now or UNTYPED in {before, now}:
         return False
     if before == "VARCHAR":
         return not now.startswith(("ENUM", "JSON", "UUID"))
     if before.startswith("DECIMAL"):
         if now.startswith("DECIMAL"):
+            if "(" not in before:
+                return False  # a contract that leaves the digits open
             digits, scale = _decimal(before)
             new_digits, new_scale = _decimal(now)
             return new_scale < scale or new_digits - new_scale < digits - scale
