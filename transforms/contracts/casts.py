@@ -45,7 +45,11 @@ def strict_cast(value: str, found_type: str, mapping: Mapping) -> str:
     if target == "VARCHAR" and found in {"DOUBLE", "FLOAT"}:
         # Whole numbers become fractions in tools that know no missing integer: 4711.0 is the card 4711.
         whole = f"{value} = floor({value}) AND abs({value}) < 1e15"
-        return f"CASE WHEN {whole} THEN CAST(CAST({value} AS BIGINT) AS VARCHAR) ELSE CAST({value} AS VARCHAR) END"
+        # Not a number is no text either: as 'nan' it would be the one id of all who have none.
+        return (
+            f"CASE WHEN {whole} THEN CAST(CAST({value} AS BIGINT) AS VARCHAR)"
+            f" WHEN isfinite({value}) THEN CAST({value} AS VARCHAR) END"
+        )
     if target == "VARCHAR":
         return f"CAST({value} AS VARCHAR)"
     if target == "TIMESTAMP" and (found == "TIMESTAMP WITH TIME ZONE" or found.startswith("TIMESTAMPTZ")):

@@ -153,7 +153,12 @@ def _column_reasons(column: Column, value: str, found_type: str) -> list[tuple[s
     given = f"t.{value.removeprefix('v.')}"
     is_given = f"nullif({given}, '') IS NOT NULL" if found_type == "VARCHAR" else f"{given} IS NOT NULL"
     reasons = []
-    if not (column.physical_type == "VARCHAR" and found_type == "VARCHAR"):
+    if column.physical_type in {"DATE", "TIMESTAMP"}:
+        # Beyond these years Python, and much else that reads the lake, knows no date.
+        last = "DATE '9999-12-31'" if column.physical_type == "DATE" else "TIMESTAMP '9999-12-31 23:59:59.999999'"
+        known = f"{name} BETWEEN {column.physical_type} '0001-01-01' AND {last}"
+        reasons.append((f"{is_given} AND NOT coalesce({known}, false)", f"type:{column.name}"))
+    elif not (column.physical_type == "VARCHAR" and found_type == "VARCHAR"):
         reasons.append((f"{name} IS NULL AND {is_given}", f"type:{column.name}"))
     if column.required or column.key_position is not None:
         reasons.append((f"NOT ({is_given})", f"required:{column.name}"))

@@ -269,6 +269,8 @@ PARQUET = {
     "truth for a number": ("amount", pa.array([True]), "gross_amount", None),
     "bytes that are no text": ("order", pa.array([b"a\xff"]), "order_id", None),
     "infinite moment": ("time", pa.array([2**63 - 1], pa.timestamp("us", "UTC")), "ordered_at", None),
+    "moment before our era": ("time", pa.array([-62_135_596_800_001], pa.timestamp("ms")), "ordered_at", None),
+    "not a number for a text": ("mail", pa.array([float("nan")]), "email", None),
 }
 
 
@@ -288,6 +290,13 @@ def test_a_link_out_of_the_folder_is_not_followed(shop: Shop, tmp_path: Path) ->
     secret.write_text(csv_file(line("secret")))
     (shop.settings.incoming / "shop" / "link.csv").symlink_to(secret)
     assert shop.load().files_found == 0
+
+
+def test_a_zone_that_leads_out_of_the_calendar(shop: Shop) -> None:
+    times = ("0001-01-01T00:00:00", "0001-01-01T00:00:00+02:00", "9999-12-31T23:00:00-02:00")
+    shop.deliver(csv_file(*(line(str(number), time=time) for number, time in enumerate(times))))
+    shop.load()
+    assert shop.reasons() == [(3, "type:ordered_at"), (4, "type:ordered_at; rule:ordered_in_the_past")]
 
 
 def test_local_time_becomes_utc(tmp_path: Path) -> None:
