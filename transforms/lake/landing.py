@@ -45,17 +45,18 @@ def land(
 ) -> list[LandedFile]:
     """Fetch what is new into the landing folder and list every file ever received, in order of arrival.
 
-    A delivery whose name and version are known is not fetched again. A kill between the copy and the log entry leaves
-    a copy that the next run finds complete and logs; the state of a pull is in the same log entry as its bytes, so
-    that neither is ever without the other. What cannot be fetched is left to the next run; ``unreadable`` takes its
-    name and the reason.
+    A delivery whose version is the one that its name had last is not fetched again. A kill between the copy and the
+    log entry leaves a copy that the next run finds complete and logs; the state of a pull is in the same log entry as
+    its bytes, so that neither is ever without the other. What cannot be fetched is left to the next run;
+    ``unreadable`` takes its name and the reason.
     """
     folder = settings.landing / source
     folder.mkdir(parents=True, exist_ok=True)
     received = received_files(settings, source)
-    known = {(file.name, file.version) for file in received}
+    # The last one only: a file that is put back to an earlier state is news.
+    known = {file.name: file.version for file in received}
     for delivery in deliveries:
-        if (delivery.name, delivery.version) in known:
+        if known.get(delivery.name) == delivery.version:
             continue
         try:
             digest, path, state = _fetch(delivery, folder)

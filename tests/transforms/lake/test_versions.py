@@ -119,6 +119,15 @@ def test_a_snapshot_that_overwrites_its_file_may_return_to_an_earlier_state(tmp_
     assert shop.load().loaded == ()
 
 
+def test_a_snapshot_that_is_restored_with_its_old_time_is_news(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, document(loadMode="snapshot"))
+    for order, time in (("1", 1_700_000_000), ("2", 1_700_000_001), ("1", 1_700_000_000)):
+        os.utime(shop.deliver(csv_file(sale(order, 1))), (time, time))
+        shop.load()
+    assert shop.query(CURRENT) == [("1", "9.90")]
+    assert shop.load().loaded == ()
+
+
 def test_a_snapshot_with_unreadable_keys_deletes_nothing(tmp_path: Path) -> None:
     shop = Shop(tmp_path, document(loadMode="snapshot"))
     shop.deliver(csv_file(sale("1", 1), sale("2", 1)), "a.csv")
