@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import duckdb
@@ -36,6 +37,22 @@ def test_a_renamed_optional_column_is_suggested(tmp_path: Path) -> None:
     check = drift_check(shop)
     assert check.found == {"new": {"e_mail": "a.csv"}, "absent": {"mail": "a.csv"}, "renamed": {"mail": "to e_mail?"}}
     assert shop.query("SELECT email, _extra FROM accepted") == [(None, '{"e_mail":"a@example.org"}')]
+
+
+def test_an_object_that_comes_flat_is_the_same_column(tmp_path: Path) -> None:
+    document = contract_document("json")
+    next(i for i in document["schema"][0]["properties"] if i["name"] == "email")["physicalName"] = "user.mail"
+    shop = Shop(tmp_path, document)
+    names = HEADER.removesuffix(",mail").split(",")
+    users = [{"user": {"mail": "a"}}, {"user.mail": "b"}, {"user.mail": "c", "user.age": 7}]
+    rows = [dict(zip(names, line(str(n)).split(","), strict=False)) | user for n, user in enumerate(users)]
+    shop.deliver("".join(json.dumps(row) + "\n" for row in rows), "a.jsonl")
+    assert shop.load().new_columns == {"user.age": "a.jsonl"}
+    assert shop.query("SELECT email, _extra FROM accepted ORDER BY ALL") == [
+        ("a", None),
+        ("b", None),
+        ("c", '{"user.age":7}'),
+    ]
 
 
 def parquet(shop: Shop, name: str, amount: str, order: str) -> None:

@@ -32,7 +32,7 @@ _TEXT_OR_DECIMAL = r'("(?:[^"\\]|\\.)*")|(-?[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?)'
 def stage(
     connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
 ) -> Staged:
-    """Stage a JSON-lines file. Physical names may be dotted paths such as ``user.id``.
+    """Stage a JSON-lines file. Physical names may be dotted paths such as ``user.id``, as objects or in one key.
 
     Raises:
         BrokenFileError: damaged bytes, another encoding, not one JSON object in the file, required keys in none.
@@ -45,13 +45,18 @@ def stage(
     keys, suspects = _keys(connection)
     new, absent = _drift(contract, file, keys) if keys is not None else ((), ())
     names = contract.physical_columns
-    paths = ", ".join(literal(_json_path(name)) for name in names)
-    fields = "".join(f", {_exactly(index, name)} AS {identifier(name)}" for index, name in enumerate(names, start=1))
+    # Exports that flatten their objects write the whole path as one key.
+    flat = [name for name in names if "." in name and name in (keys or ())]
+    paths = [*map(_json_path, names), *map(_key_path, flat)]
+    values = {name: _exactly(index, paths[index - 1]) for index, name in enumerate(names, start=1)}
+    for index, name in enumerate(flat, start=len(names) + 1):
+        values[name] = f"coalesce({values[name]}, {_exactly(index, paths[index - 1])})"
+    fields = "".join(f", {value} AS {identifier(name)}" for name, value in values.items())
     number = "" if dense else "_ws_row, "
     # A line that is no JSON makes the extraction fail, and TRY makes that a NULL.
     table = (
         f"(SELECT {number}line AS _ws_line, f AS _ws_fields{fields} FROM (SELECT {number}line,"
-        f" TRY(json_extract_string(line, [{paths}])) AS f FROM lines))"
+        f" TRY(json_extract_string(line, [{', '.join(map(literal, paths))}])) AS f FROM lines))"
     )
     raw = RawTable(
         table,
@@ -65,7 +70,11 @@ def stage(
 
 
 def _json_path(name: str) -> str:
-    return "$." + ".".join('"' + part.replace('"', '\\"') + '"' for part in name.split("."))
+    return "$" + "".join(_key_path(part).removeprefix("$") for part in name.split("."))
+
+
+def _key_path(key: str) -> str:
+    return '$."' + key.replace('"', '\\"') + '"'
 
 
 def _read_fast(connection: duckdb.DuckDBPyConnection, file: LandedFile, inspection: Inspection) -> bool:
@@ -87,13 +96,13 @@ def _read_fast(connection: duckdb.DuckDBPyConnection, file: LandedFile, inspecti
     return row == (inspection.lines, inspection.lines)
 
 
-def _exactly(index: int, name: str) -> str:
+def _exactly(index: int, path: str) -> str:
     """SQL for an extracted value; a number that may have been rounded is read again with its decimals as texts."""
     # Texts are matched too, so that no number within one is touched; the marks cannot occur in JSON.
     marked = rf"regexp_replace(line, {literal(_TEXT_OR_DECIMAL)}, E'\\1\x02\\2\x03', 'g')"
     for mark, quote in ((r"\x02\x03", ""), (r"\x02", '"'), (r"\x03", '"')):
         marked = f"replace({marked}, E'{mark}', {literal(quote)})"
-    again = f"json_extract_string({marked}, {literal(_json_path(name))})"
+    again = f"json_extract_string({marked}, {literal(path)})"
     value = f"f[{index}]"
     # One within the other: both conditions of an AND would be computed for every row.
     exact = f"CASE WHEN regexp_full_match({value}, '[-+0-9.eE]+') THEN {again} ELSE {value} END"
@@ -144,14 +153,15 @@ def _fault(suspects: bool) -> str | None:
 def _drift(contract: SourceContract, file: LandedFile, keys: set[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Compare the top-level keys of all lines; a nested key counts as present where its parent is."""
     nested = {name: name.split(".")[0] for name in (*contract.physical_columns, *contract.ignore_columns)}
-    found = [name for name, top in nested.items() if top in keys]
-    found += sorted(keys - set(nested.values()))
+    found = [name for name, top in nested.items() if top in keys or name in keys]
+    found += sorted(keys - set(nested.values()) - set(nested))
     return compare_columns(contract, found, partition_values(file))
 
 
 def _extra(contract: SourceContract) -> str:
     """SQL for what is left of a line without the known keys: one term, however many keys the file brings."""
-    known = dict.fromkeys(name.split(".")[0] for name in (*contract.physical_columns, *contract.ignore_columns))
+    names = (*contract.physical_columns, *contract.ignore_columns)
+    known = dict.fromkeys([*names, *(name.split(".")[0] for name in names)])
     patch = literal(json.dumps(known, ensure_ascii=False))
     # Not for the lines that are no JSON: this would fail on them.
     return f"nullif(CAST(TRY(json_merge_patch(_ws_line, {patch})) AS VARCHAR), '{{}}')"
