@@ -1,0 +1,232 @@
+"""Files larger than the memory: the load's own, not DuckDB's limit, is what is measured."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
+from transforms.settings import PROJECT_DIR
+
+MB = 1 << 20
+LIMIT = 256 * MB
+# Beyond DuckDB's limit: the interpreter with its libraries, and what DuckDB's readers and writers do not count.
+BESIDE = 320 * MB
+GOOD = (
+    "SELECT i AS \"order\", 1 AS line, strftime(TIMESTAMP '2025-03-01' + INTERVAL 1 SECOND * (i % 1000000),"
+    " '%Y-%m-%dT%H:%M:%S') AS time, 'sale' AS kind, i % 9 + 1 AS qty, i % 1000 + 0.5 AS amount, NULL AS discount,"
+    " 'p' || (i * 7919 % 1000003) || '@example.com' AS mail FROM range({rows}) AS t (i)"
+)
+_LOADER = """
+import sys
+from pathlib import Path
+from transforms.contracts import load_contracts
+from transforms.lake.load import load_source
+from transforms.settings import Settings
+home = Path(sys.argv[1])
+settings = Settings(home=home / "home", contracts=home / "contracts", memory_limit=sys.argv[2])
+report = load_source(settings, load_contracts(settings.entities, settings.contracts).sources["shop"])
+assert report.balances
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a load took: seconds on the clock, seconds of the processors, highest resident memory in bytes."""
+
+    wall: float
+    cpu: float
+    memory: int
+
+
+def load(shop: Shop, limit: int = LIMIT) -> Cost:
+    """Load in a process of its own."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LOADER, str(shop.settings.home.parent), f"{limit // MB}MiB"],
+        env={**os.environ, "PYTHONPATH": str(PROJECT_DIR)},
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return Cost(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+
+
+def good_csv(shop: Shop, rows: int, name: str = "a.csv") -> Path:
+    """A file of good rows, 63 bytes each."""
+    path = shop.settings.incoming / "shop" / name
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({GOOD.format(rows=rows)}) TO '{path}' (HEADER)")
+    return path
+
+
+def good_json(shop: Shop, rows: int) -> Path:
+    """Lines of JSON, 138 bytes each."""
+    path = shop.settings.incoming / "shop" / "a.jsonl"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY ({GOOD.format(rows=rows)}) TO '{path}' (FORMAT json)")
+    return path
+
+
+def account(shop: Shop) -> list[tuple]:
+    return shop.query("SELECT status, rows_read, rows_accepted, rows_quarantined FROM records")
+
+
+def zipped(path: Path) -> Path:
+    """The same file, compressed as fast as gzip can."""
+    packed = path.with_name(path.name + ".gz")
+    with path.open("rb") as source, gzip.open(packed, "wb", compresslevel=1) as target:
+        shutil.copyfileobj(source, target, MB)
+    path.unlink()
+    return packed
+
+
+def repeated(path: Path, begin: str, text: str, times: int, end: str = "") -> Path:
+    """A file of one text over and over, a megabyte or so at a time."""
+    many = max(1, MB // len(text))
+    with path.open("w") as target:
+        target.write(begin)
+        for _ in range(times // many):
+            target.write(text * many)
+        target.write(text * (times % many) + end)
+    return path
+
+
+@pytest.mark.slow
+def test_a_file_of_760_mb_is_loaded_in_three_quarters_of_it(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    rows = 12_000_000
+    path = good_csv(shop, rows)
+    cost = load(shop)
+    assert account(shop) == [("loaded", rows, rows, 0)]
+    assert cost.memory < LIMIT + BESIDE < 0.8 * path.stat().st_size
+
+
+@pytest.mark.slow
+def test_a_line_without_end_is_refused_without_being_read_into_memory(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    repeated(shop.settings.incoming / "shop" / "a.csv", HEADER + "\n", "x", 600 * MB, "\n")
+    cost = load(shop)
+    ((reason,),) = shop.query("SELECT reason FROM records")
+    assert reason.startswith("line ends: none in")
+    assert cost.memory < LIMIT + BESIDE
+
+
+def after_an_open_quote(path: Path) -> Path:
+    """The same file with a first record whose quote never ends."""
+    opened = path.with_name("opened.csv")
+    with path.open("rb") as source, opened.open("wb") as target:
+        target.write(source.readline() + line("open", mail='"never ends').encode() + b"\n")
+        shutil.copyfileobj(source, target, MB)
+    path.unlink()
+    return opened
+
+
+@pytest.mark.slow
+def test_a_quote_that_never_ends_costs_its_own_line(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    rows = 5_000_000
+    after_an_open_quote(good_csv(shop, rows))
+    cost = load(shop)
+    assert account(shop) == [("loaded", rows + 1, rows, 1)]
+    assert shop.reasons() == [(2, "parse:unterminated_quote")]
+    assert cost.memory < LIMIT + BESIDE
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        (line("x", mail='"stray'), "parse:unterminated_quote"),
+        ("too,few", "parse:missing_columns"),
+        (line("x") + ",more", "parse:too_many_columns"),
+        (line("x", mail='"a"b'), "parse:unquoted_value"),
+    ],
+)
+@pytest.mark.slow
+def test_a_million_broken_lines_take_seconds(tmp_path: Path, broken: str, reason: str) -> None:
+    shop = Shop(tmp_path)
+    repeated(shop.settings.incoming / "shop" / "a.csv", csv_file(line("1")), broken + "\n", 1_000_000)
+    cost = load(shop)
+    assert shop.query("SELECT status, rows_read, rows_quarantined FROM records") == [("held", 1_000_001, 1_000_001)]
+    assert shop.query("SELECT DISTINCT reasons FROM quarantine ORDER BY 1") == [("held:quarantine_rate",), (reason,)]
+    # One by one they would take 400 s.
+    assert cost.cpu < 60 and cost.memory < LIMIT + BESIDE
+
+
+def test_a_record_longer_than_16_mb_is_set_aside_by_its_beginning(tmp_path: Path) -> None:
+    shop = Shop(tmp_path)
+    shop.deliver(csv_file(line("1"), line("2", mail="x" * 17 * MB), line("3")))
+    shop.load()
+    assert account(shop) == [("loaded", 3, 2, 1)]
+    assert shop.reasons() == [(3, "parse:line_too_long")]
+    assert shop.query("SELECT length(raw) FROM quarantine") == [(1 << 16,)]
+
+
+def test_a_line_of_json_longer_than_16_mb_is_set_aside_by_its_beginning(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, contract_document("json"))
+    rows = [dict(zip(HEADER.split(","), line(order).split(","), strict=True)) for order in "123"]
+    rows[1]["mail"] = "x" * 17 * MB
+    shop.deliver("".join(json.dumps(row) + "\n" for row in rows), "a.jsonl")
+    shop.load()
+    assert account(shop) == [("loaded", 3, 2, 1)]
+    assert shop.reasons() == [(2, "parse:line_too_long")]
+
+
+def _large_csv(shop: Shop) -> int:
+    return good_csv(shop, rows := 80_000_000).stat().st_size and rows
+
+
+def _large_gzip(shop: Shop) -> int:
+    return zipped(good_csv(shop, rows := 80_000_000)).stat().st_size and rows
+
+
+def _large_json(shop: Shop) -> int:
+    return good_json(shop, rows := 16_000_000).stat().st_size and rows
+
+
+def _large_open(shop: Shop) -> int:
+    return after_an_open_quote(good_csv(shop, rows := 16_000_000)).stat().st_size and rows
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize(
+    ("kind", "deliver"),
+    [
+        ("csv of 5 GB", _large_csv),
+        ("csv.gz of 5 GB", _large_gzip),
+        ("json lines of 2 GB", _large_json),
+        ("csv of 1 GB after a quote that never ends", _large_open),
+    ],
+)
+def test_large_files(tmp_path: Path, kind: str, deliver: Callable[[Shop], int]) -> None:
+    shop = Shop(tmp_path, contract_document("json" if "json" in kind else "csv"))
+    rows = deliver(shop)
+    (path,) = (shop.settings.incoming / "shop").iterdir()
+    cost = load(shop, 512 * MB)
+    print(f"{kind}: {path.stat().st_size:,} bytes, {rows:,} rows, {cost}")  # noqa: T201
+    bad = int("quote" in kind)
+    assert account(shop) == [("loaded", rows + bad, rows, bad)]
+    assert cost.memory < 512 * MB + 2 * BESIDE
+
+
+@pytest.mark.benchmark
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_line_of_2_gb(tmp_path: Path, ending: str) -> None:
+    shop = Shop(tmp_path, contract_document("csv" if ending == "csv" else "json"))
+    repeated(shop.settings.incoming / "shop" / f"a.{ending}", HEADER + "\n", "x" * MB, 2_048, "\n")
+    cost = load(shop)
+    print(f"{ending}: {cost}")  # noqa: T201
+    assert cost.memory < LIMIT + BESIDE
