@@ -22,9 +22,9 @@ class Delivery:
     """Something that a provider holds and that may be new.
 
     ``name`` is its stable place at the provider, ending as the reader needs it (.csv.gz, .jsonl, .parquet);
-    ``version`` differs when the content may differ: the version that a name had last is not fetched again. ``write`` puts the
-    bytes into a stream and returns the state from which the next pull goes on, None where there is none; it may
-    raise ``UnreadableError`` or ``NothingNew``.
+    ``version`` differs when the content may differ: the version that a name had last is not fetched again. ``write``
+    puts the bytes into a stream and returns the state from which the next pull goes on, None where there is none; it
+    may raise ``UnreadableError`` or ``NothingNew``.
     """
 
     name: str
