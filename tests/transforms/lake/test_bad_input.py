@@ -118,6 +118,13 @@ def test_stray_quotes_in_neighbouring_rows_are_two_rows(shop: Shop) -> None:
     assert report.total("rows_read") == 4
 
 
+def test_a_quote_within_a_plain_field_is_kept_beside_a_torn_line(shop: Shop) -> None:
+    shop.deliver(csv_file(line("tv", mail='17"'), line("2"), '"torn,1'))
+    shop.load()
+    assert shop.query("SELECT order_id, email, _row FROM accepted") == [("tv", '17"', 2), ("2", None, 3)]
+    assert shop.reasons() == [(4, "parse:unterminated_quote")]
+
+
 def test_a_long_field_of_many_lines_costs_one_row(shop: Shop) -> None:
     shop.deliver(csv_file(line("1"), line("2", mail='"' + "x" * 200_000 + "\n" + "y" * 200_000 + '"'), line("3")))
     shop.load()

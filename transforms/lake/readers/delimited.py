@@ -192,7 +192,7 @@ def _stage_salvaged(
     connection.execute(
         """
         INSERT INTO unparsed
-        SELECT CAST(split_part(csv_line, $delimiter, 1) AS BIGINT),
+        SELECT TRY_CAST(split_part(csv_line, $delimiter, 1) AS BIGINT),
                'parse:' || min(replace(lower(CAST(error_type AS VARCHAR)), ' ', '_')),
                substr(csv_line, instr(csv_line, $delimiter) + 1)
         FROM reject_errors GROUP BY csv_line, line
@@ -227,6 +227,10 @@ def _records(path: Path, compression: str | None, delimiter: str, width: int) ->
             continue
         if text.count('"') % 2 == 0:
             yield _Record(number, text, _fault(text, delimiter, width))
+            continue
+        if _fields(text, delimiter) == width:
+            # A quote within a field that is not in quotes, such as 17" for inches, opens nothing.
+            yield _Record(number, text)
             continue
         joined = _joined(text, waiting, lines)
         # Strict, because two stray quotes in neighbouring rows would else make one record of the two.
@@ -282,11 +286,12 @@ def _fault(text: str, delimiter: str, width: int) -> str | None:
 
 
 def _fields(record: str, delimiter: str) -> int:
-    """Number of fields, 0 where the record breaks the rules of CSV."""
+    """Number of fields, 0 where the text breaks the rules of CSV or is more than one record."""
     try:
-        return len(next(csv.reader(io.StringIO(record), delimiter=delimiter, strict=True), []))
+        records = list(csv.reader(io.StringIO(record), delimiter=delimiter, strict=True))
     except csv.Error:
         return 0
+    return len(records[0]) if len(records) == 1 else 0
 
 
 def salvage_lines(
