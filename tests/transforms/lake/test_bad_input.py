@@ -125,6 +125,12 @@ def test_a_quote_within_a_plain_field_is_kept_beside_a_torn_line(shop: Shop) -> 
     assert shop.reasons() == [(4, "parse:unterminated_quote")]
 
 
+def test_a_quote_after_a_space_costs_its_own_row(shop: Shop) -> None:
+    shop.deliver(csv_file(line("1", mail=' "x'), line("2"), line("3"), '"torn,1'))
+    shop.load()
+    assert shop.query("SELECT order_id FROM accepted") == [("2",), ("3",)]
+
+
 def test_a_long_field_of_many_lines_costs_one_row(shop: Shop) -> None:
     shop.deliver(csv_file(line("1"), line("2", mail='"' + "x" * 200_000 + "\n" + "y" * 200_000 + '"'), line("3")))
     shop.load()

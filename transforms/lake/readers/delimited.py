@@ -13,6 +13,7 @@ import codecs
 import csv
 import io
 import os
+import re
 from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -228,8 +229,9 @@ def _records(path: Path, compression: str | None, delimiter: str, width: int) ->
         if text.count('"') % 2 == 0:
             yield _Record(number, text, _fault(text, delimiter, width))
             continue
-        if _fields(text, delimiter) == width:
-            # A quote within a field that is not in quotes, such as 17" for inches, opens nothing.
+        if _fields(text, delimiter) == width and not re.search(rf'(^|{re.escape(delimiter)})\s+"', text):
+            # A quote within a field that is not in quotes, such as 17" for inches, opens nothing; one after a space
+            # does for DuckDB.
             yield _Record(number, text)
             continue
         joined = _joined(text, waiting, lines)
