@@ -60,19 +60,26 @@ def gate_query(
     raw: RawTable,
     received_at: str,
     types_known: dict[tuple[tuple[str, str], ...], dict[str, str]] | None = None,
+    careful: bool = False,
 ) -> str:
     """SQL with a row per raw row: every column of the entity, ``_extra``, ``_key_hash``, ``_reasons``, ``_raw``.
 
     ``_reasons`` is NULL for a good row, else all broken rules joined by '; '; ``_raw`` is the record as it came, for
     rows with reasons only. ``_row`` is there where the raw table numbers its rows. ``received_at`` is an ISO timestamp
     (UTC). A physical column that the file lacks counts as NULL. ``types_known`` remembers what the expressions give
-    over columns of some types: files of one source have mostly the same.
+    over columns of some types: files of one source have mostly the same. ``careful`` turns an error of an expression
+    into a reason against the row that it fails on; it costs time, and is for files where the query has failed.
     """
     source = _with_absent_columns(contract, raw)
     values = {mapping.column.name: _value(mapping) for mapping in contract.mappings}
     types = _types(connection, values, source, raw.columns, {} if types_known is None else types_known)
     mapped = {mapping.column.name: mapping for mapping in contract.mappings}
     typed, reasons = [], []
+    computed = {m.column.name: values[m.column.name] for m in contract.mappings if careful and m.expression is not None}
+    for name, sql in computed.items():
+        # An expression may well give NULL; in a list, that is not the NULL of one that failed.
+        values[name] = f"TRY([{sql}])[1]"
+        reasons.append((f"t.{identifier('_failed_' + name)}", f"expression:{name}"))
     for column in contract.entity.columns:
         name = identifier(column.name)
         if column.name not in values:
@@ -82,11 +89,12 @@ def gate_query(
         cast = strict_cast(value, types[column.name], mapped[column.name])
         typed.append(f"CAST({cast} AS {column.physical_type}) AS {name}")
         reasons += _column_reasons(column, value, types[column.name])
-    reasons += [_rule_reason(rule) for rule in (*contract.entity.rules, *contract.rules)]
+    reasons += [_rule_reason(rule, careful) for rule in (*contract.entity.rules, *contract.rules)]
     kept = {name: f"_p_{position}" for position, name in enumerate(raw.payload_columns)}
     selected = [f"{raw.extra} AS _extra", *_raw_struct(contract)]
     selected += [f"{identifier(name)} AS {alias}" for name, alias in kept.items()]
     selected += [f"{sql} AS {identifier('_v_' + name)}" for name, sql in values.items()]
+    selected += [f"TRY([{sql}]) IS NULL AS {identifier('_failed_' + name)}" for name, sql in computed.items()]
     numbered = ""
     if raw.row_number:
         selected.append(f"{raw.row_number} AS _row")
@@ -178,5 +186,6 @@ def _column_reasons(column: Column, value: str, found_type: str) -> list[tuple[s
     return reasons
 
 
-def _rule_reason(rule: Rule) -> tuple[str, str]:
-    return f"NOT coalesce(({rule.expression}\n), true)", f"rule:{rule.name}"
+def _rule_reason(rule: Rule, careful: bool) -> tuple[str, str]:
+    holds = f"coalesce(({rule.expression}\n), true)"
+    return f"NOT {f'coalesce(TRY({holds}), false)' if careful else holds}", f"rule:{rule.name}"

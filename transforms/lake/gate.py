@@ -105,6 +105,13 @@ class Gate:
                 raise_if_machine(error)
                 fault = error
         if fault:
+            # Where an expression of the contract fails on some rows, only those are refused.
+            try:
+                rows, fault = self._gate(staged, file, careful=True), None
+            except duckdb.Error as error:
+                raise_if_machine(error)
+                fault = error
+        if fault:
             text = str(fault).splitlines()[0]
             remedy = f"mend the file, or the expressions of {self.contract.file.name}"
             raise BrokenFileError(f"contract: {text}; {remedy}") from fault
@@ -117,10 +124,10 @@ class Gate:
         found = self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchone()
         return bool(found) and scalars(self.connection, "SELECT count(*) FROM reject_errors") != (0,)
 
-    def _gate(self, staged: Staged, file: LandedFile) -> int:
+    def _gate(self, staged: Staged, file: LandedFile, careful: bool = False) -> int:
         raw = staged.raw
         received_at = file.received_at.replace(tzinfo=None).isoformat()
-        query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types)
+        query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types, careful)
         self.connection.execute("DROP VIEW IF EXISTS gated")
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE gated_rows AS {query}")
         # Rows keep the order of the file, so that a row's place in the table is its place there.
@@ -206,7 +213,7 @@ class Gate:
         self._collect_refused(staged, verdicts)
         stage_of = (
             "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
-            " WHEN regexp_matches(reasons, '(^|; )type:') THEN 'type'"
+            " WHEN regexp_matches(reasons, '(^|; )(type|expression):') THEN 'type'"
             " WHEN reasons = 'duplicate_key' THEN 'key' ELSE 'rule' END"
         )
         entity = literal(contract.entity.name)
