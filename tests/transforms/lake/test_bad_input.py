@@ -406,3 +406,27 @@ def test_a_broken_line_that_speaks_of_a_full_disk_is_a_broken_line(tmp_path: Pat
     shop.deliver(csv_file(line("1"), "No space left,max_temp_directory_size,File too large"))
     shop.load()
     assert shop.reasons() == [(3, "parse:missing_columns")]
+
+
+@pytest.mark.parametrize("file_format", ["csv", "json", "parquet"])
+def test_rows_keep_their_numbers_however_many_threads_read(tmp_path: Path, file_format: str) -> None:
+    shop = Shop(tmp_path, contract_document(file_format))
+    shop.settings = shop.settings.model_copy(update={"threads": 4})
+    names = '"order", line, time, kind, amount'
+    columns = (
+        "i::VARCHAR AS \"order\", '1' AS line, '2025-03-01T10:00:00' AS time, 9.9 AS amount,"
+        " CASE WHEN i % 1000 = 7 THEN 'gift' ELSE 'sale' END AS kind"
+    )
+    options = {"csv": "FORMAT csv", "json": "FORMAT json", "parquet": "FORMAT parquet, ROW_GROUP_SIZE 6144"}
+    ending = {"json": "jsonl"}.get(file_format, file_format)
+    with duckdb.connect() as connection:
+        connection.execute(
+            f"COPY (SELECT {names} FROM (SELECT {columns} FROM range(300_000) AS t (i)))"
+            f" TO '{shop.settings.incoming}/shop/a.{ending}' ({options[file_format]})"
+        )
+    assert shop.load().total("rows_quarantined") == 300
+    first = 2 if file_format == "csv" else 1
+    assert shop.query(f"SELECT count(*) FROM accepted WHERE _row <> order_id::BIGINT + {first}") == [(0,)]
+    assert shop.query(
+        f"SELECT count(*) FROM quarantine WHERE _row <> json_extract_string(raw, '$.order')::BIGINT + {first}"
+    ) == [(0,)]
