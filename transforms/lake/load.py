@@ -19,7 +19,15 @@ from transforms.lake.landing import LandedFile, land, last_state, received_files
 from transforms.lake.leftovers import remove_leftovers
 from transforms.lake.readers.drift import likely_renames
 from transforms.lake.readers.partitions import read_partitions
-from transforms.lake.records import FileRecord, batch_id, commit_batch, ensure_empty_batch, read_record, write_record
+from transforms.lake.records import (
+    FileRecord,
+    batch_id,
+    commit_batch,
+    ensure_empty_batch,
+    read_record,
+    read_records,
+    write_record,
+)
 from transforms.lake.releases import Releases, read_releases
 from transforms.settings import Settings
 from transforms.sources import deliveries, location
@@ -162,7 +170,7 @@ def load_source(
         location=location(contract, settings),
         files_found=len(found),
         loaded=tuple(findings.loaded),
-        records=tuple(read_record(folder / batch) for batch in wanted),
+        records=tuple(read_records([folder / batch for batch in wanted])),
         reasons=dict(findings.reasons),
         elapsed_seconds=time.monotonic() - started,
         newest_arrival=max((file.received_at for file in received), default=None),
@@ -208,8 +216,8 @@ def _gate_pending(
     by_content = {_content(contract, wanted[path.name]): path for path in reversed(done)}
     types: dict[str, str] = {}
     if contract.server.format == "parquet":
-        for path in done:
-            types.update(read_record(path).column_types)
+        for record in read_records(done):
+            types.update(record.column_types)
     started = said = time.monotonic()
     with scratch_connection(settings) as connection:
         known = KnownKeys(connection, contract, done)

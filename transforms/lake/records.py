@@ -6,10 +6,13 @@ import datetime as dt
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from transforms.contracts import Entity, SourceContract
@@ -142,7 +145,19 @@ def commit_batch(temporary: Path, target: Path) -> None:
 
 def read_record(folder: Path) -> FileRecord:
     """Read the record of a batch folder."""
-    row = pq.read_table(folder / RECORD, schema=RECORD_SCHEMA).to_pylist()[0]
+    return read_records([folder])[0]
+
+
+def read_records(folders: Sequence[Path]) -> list[FileRecord]:
+    """Read the records of batch folders, in their order: all in one scan, for there may be thousands."""
+    if not folders:
+        return []
+    table = ds.dataset([str(folder / RECORD) for folder in folders], schema=RECORD_SCHEMA).to_table()
+    rows = {row["batch_id"]: row for row in table.to_pylist()}
+    return [_record(rows[folder.name]) for folder in folders]
+
+
+def _record(row: dict[str, Any]) -> FileRecord:
     row["column_types"] = tuple((item["name"], item["type"]) for item in row["column_types"] or ())
     row["new_columns"], row["absent_columns"] = tuple(row["new_columns"] or ()), tuple(row["absent_columns"] or ())
     return FileRecord(**{field.name: row[field.name] for field in fields(FileRecord)})
