@@ -84,7 +84,7 @@ def _read_fast(connection: duckdb.DuckDBPyConnection, file: LandedFile, inspecti
     # A delimiter that JSON text cannot hold unescaped turns the CSV reader into a parallel reader of lines.
     reader = (
         f"read_csv({literal(file.path)}, columns = {{'line': 'VARCHAR'}}, delim = '\\x01', quote = '', escape = '',"
-        f" header = false, auto_detect = false, nullstr = '', max_line_size = {MAX_LINE_BYTES},"
+        f" header = false, auto_detect = false, nullstr = '', max_line_size = {MAX_LINE_BYTES}, buffer_size = {2 * MAX_LINE_BYTES},"
         f" compression = {literal(inspection.compression or 'none')})"
     )
     try:
