@@ -84,8 +84,8 @@ def _read_fast(connection: duckdb.DuckDBPyConnection, file: LandedFile, inspecti
     # A delimiter that JSON text cannot hold unescaped turns the CSV reader into a parallel reader of lines.
     reader = (
         f"read_csv({literal(file.path)}, columns = {{'line': 'VARCHAR'}}, delim = '\\x01', quote = '', escape = '',"
-        f" header = false, auto_detect = false, nullstr = '', max_line_size = {MAX_LINE_BYTES}, buffer_size = {2 * MAX_LINE_BYTES},"
-        f" compression = {literal(inspection.compression or 'none')})"
+        f" header = false, auto_detect = false, nullstr = '', max_line_size = {MAX_LINE_BYTES},"
+        f" buffer_size = {2 * MAX_LINE_BYTES}, compression = {literal(inspection.compression or 'none')})"
     )
     try:
         connection.execute(f"CREATE OR REPLACE TEMP TABLE lines AS SELECT line FROM {reader}")
