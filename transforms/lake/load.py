@@ -57,6 +57,7 @@ class LoadReport:
     elapsed_seconds: float
     newest_arrival: dt.datetime | None = None
     unreadable: dict[str, str] = field(default_factory=dict)
+    found: frozenset[str] | None = None
 
     def total(self, column: str, fresh: bool = False) -> int:
         """Sum of a row count over all files of the source, or over those of this load."""
@@ -64,8 +65,18 @@ class LoadReport:
 
     @property
     def rejected(self) -> tuple[FileRecord, ...]:
-        """Files that were refused as a whole and have not come again since, mended or complete."""
-        return self._latest("rejected")
+        """Files that were refused as a whole and have not come again since, mended or complete.
+
+        A file that was half-written and that the provider no longer holds was completed under another name.
+        """
+        return tuple(record for record in self._latest("rejected") if not self._was_renamed(record))
+
+    def _was_renamed(self, record: FileRecord) -> bool:
+        return (
+            self.found is not None
+            and record.file not in self.found
+            and (record.reason or "").startswith("half-written")
+        )
 
     @property
     def held(self) -> tuple[FileRecord, ...]:
@@ -175,6 +186,7 @@ def load_source(
         elapsed_seconds=time.monotonic() - started,
         newest_arrival=max((file.received_at for file in received), default=None),
         unreadable=unreadable,
+        found=frozenset(delivery.name for delivery in found) if pull else None,
     )
 
 

@@ -72,6 +72,16 @@ def test_half_a_line_waits_for_its_other_half_and_is_then_no_fault(shop: Shop) -
     assert [record.status for record in report.records] == ["rejected", "loaded"]
 
 
+def test_a_half_written_file_that_was_completed_under_another_name_is_no_alarm(shop: Shop) -> None:
+    folder = shop.settings.incoming / "shop"
+    whole = lines(1)
+    append(shop, whole[:-20])
+    assert [record.file for record in shop.load().rejected] == ["app.jsonl"]
+    append(shop, whole[-20:])
+    (folder / "app.jsonl").rename(folder / "app-1.jsonl")
+    assert shop.load().rejected == () and orders(shop) == [1]
+
+
 def test_a_rotated_file_counts_once(shop: Shop) -> None:
     folder = shop.settings.incoming / "shop"
     append(shop, lines(1, 2))

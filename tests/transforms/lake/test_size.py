@@ -40,6 +40,9 @@ home = Path(sys.argv[1])
 settings = Settings(home=home / "home", contracts=home / "contracts", memory_limit=sys.argv[2])
 report = load_source(settings, load_contracts(settings.entities, settings.contracts).sources["shop"])
 assert report.balances
+# Not what wait4() says: that begins with the peak of the process that started this one.
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) * 1024)
 """
 
 
@@ -58,11 +61,16 @@ def load(shop: Shop, limit: int = LIMIT) -> Cost:
     process = subprocess.Popen(
         [sys.executable, "-c", _LOADER, str(shop.settings.home.parent), f"{limit // MB}MiB"],
         env={**os.environ, "PYTHONPATH": str(PROJECT_DIR)},
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    assert process.stdout
+    said = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    process.stdout.close()
     assert process.returncode == 0
-    return Cost(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return Cost(time.monotonic() - started, usage.ru_utime + usage.ru_stime, int(said.splitlines()[-1]))
 
 
 def good_csv(shop: Shop, rows: int, name: str = "a.csv") -> Path:
