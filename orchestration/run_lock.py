@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from pydantic import PrivateAttr
 
-from transforms.locking import exclusive
+from transforms.locking import exclusive, handed_on
 
 
 class RunLock(dg.ConfigurableResource):
@@ -20,11 +21,19 @@ class RunLock(dg.ConfigurableResource):
 
     path: str
     timeout_seconds: float
+    _descriptor: int = PrivateAttr(default=-1)
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RunLock]:
         """Hold the lock while the run lasts."""
         log = context.log
         say = log.info if log else None
-        with exclusive(Path(self.path), f"run {context.run_id}", self.timeout_seconds, say):
+        with exclusive(Path(self.path), f"run {context.run_id}", self.timeout_seconds, say) as descriptor:
+            self._descriptor = descriptor
             yield self
+
+    @contextmanager
+    def handed_on(self) -> Iterator[None]:
+        """Let processes started within the block keep the lock until they end, even if this one is killed."""
+        with handed_on(self._descriptor):
+            yield

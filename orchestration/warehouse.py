@@ -90,7 +90,9 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
         day = as_of_date(settings, contracts)
         context.log.info(f"dbt {name}: as of {day}")
         with _environment(dbt_environment(settings, day)):
-            invocation = dbt.cli(dbt_build(settings), context=context, raise_on_error=False)
+            # dbt writes on if this process is killed: whoever comes next waits for it too.
+            with run_lock.handed_on():
+                invocation = dbt.cli(dbt_build(settings), context=context, raise_on_error=False)
             events = list(_followed(invocation, context))
             succeeded = invocation.is_successful()
         # Only now is the file free: rows can be counted, and the events leave with them.

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock on a file that the kernel drops when its holder dies."""
+"""One writer at a time: a lock on a file that the kernel drops when the last of its holders dies."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 POLL_SECONDS = 0.5
@@ -18,14 +19,38 @@ class LockedError(TimeoutError):
     """Somebody else holds the lock; the message says who and since when."""
 
 
+@dataclass(frozen=True)
+class Holder:
+    """Who wrote itself into a lock file: what it does, its process, and since when (UTC)."""
+
+    name: str
+    process: int
+    since: dt.datetime
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that process still runs on this machine."""
+        try:
+            os.kill(self.process, 0)
+        except (ProcessLookupError, OverflowError):
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def __str__(self) -> str:
+        ended = "" if self.is_alive else "; it has ended, what it started still works"
+        return f"{self.name} (process {self.process}, since {self.since.isoformat(timespec='seconds')}{ended})"
+
+
 @contextmanager
 def exclusive(
     path: Path, holder: str, timeout_seconds: float, on_wait: Callable[[str], None] | None = None
-) -> Iterator[None]:
-    """Hold the lock file ``path`` while the block runs.
+) -> Iterator[int]:
+    """Hold the lock file ``path`` while the block runs; yields its descriptor, for ``handed_on``.
 
     ``on_wait`` is told once who holds it. A kill of the holder frees the lock at once: the kernel keeps it, not the
-    content of the file, which only says whom to ask.
+    content of the file, which only says whom to ask. Where the lock was handed on to a child, the child keeps it.
 
     Raises:
         LockedError: it was not free within ``timeout_seconds``.
@@ -39,7 +64,7 @@ def exclusive(
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                text = f"{_holder(path)} holds {path}"
+                text = f"{read_holder(path) or 'another process'} holds {path}"
                 if time.monotonic() >= deadline:
                     raise LockedError(
                         f"{text}; waited {timeout_seconds:.0f} s. Wait for it to end, or raise"
@@ -54,15 +79,41 @@ def exclusive(
         stream.write(json.dumps({"holder": holder, "process": os.getpid(), "since": since}))
         stream.flush()
         try:
-            yield
+            yield stream.fileno()
         finally:
+            # Closed, not unlocked: an unlock would take the lock from a child that still writes.
             stream.truncate(0)
-            fcntl.flock(stream, fcntl.LOCK_UN)
 
 
-def _holder(path: Path) -> str:
+@contextmanager
+def handed_on(descriptor: int) -> Iterator[None]:
+    """Let processes that are started within the block hold the lock too, until they end.
+
+    They get it as their standard input: the one descriptor that every library hands to a child without being asked.
+    A writer whose parent was killed then keeps the others out until it has ended itself.
+    """
+    try:
+        before = os.dup(0)
+    except OSError:
+        before = None
+    os.dup2(descriptor, 0)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.close(0)
+        else:
+            os.dup2(before, 0)
+            os.close(before)
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Who wrote itself into a lock file last and did not leave in order; None where nobody did.
+
+    The text alone does not say that the lock is held: a killed holder leaves it behind.
+    """
     try:
         entry = json.loads(path.read_text(encoding="utf-8"))
-        return f"{entry['holder']} (process {entry['process']}, since {entry['since']})"
-    except (ValueError, KeyError, OSError):
-        return "another process"
+        return Holder(str(entry["holder"]), int(entry["process"]), dt.datetime.fromisoformat(entry["since"]))
+    except (ValueError, KeyError, TypeError, OSError):
+        return None

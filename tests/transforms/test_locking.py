@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.queues
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from transforms.locking import LockedError, exclusive
+from transforms.locking import LockedError, exclusive, handed_on
 
 
 def _hold(path: Path, ready: multiprocessing.synchronize.Event) -> None:
@@ -59,3 +62,43 @@ def test_the_second_waits_until_it_is_free(tmp_path: Path, holder: multiprocessi
         assert "second" in path.read_text()
     assert len(told) == 1 and "the other run" in told[0]
     assert path.read_text() == ""
+
+
+def _hold_with_child(path: Path, ready: multiprocessing.queues.Queue) -> None:
+    with exclusive(path, "the other run", 0) as descriptor:
+        with handed_on(descriptor):
+            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        ready.put(child.pid)
+        time.sleep(60)
+
+
+def test_a_child_that_still_writes_keeps_the_lock_of_its_killed_parent(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    context = multiprocessing.get_context("spawn")
+    ready = context.Queue()
+    parent = context.Process(target=_hold_with_child, args=(path, ready))
+    parent.start()
+    child = ready.get(timeout=30)
+    parent.kill()
+    parent.join()
+    told: list[str] = []
+
+    def end_the_child(text: str) -> None:
+        told.append(text)
+        os.kill(child, signal.SIGKILL)
+
+    message = rf"process {parent.pid}, since .*; it has ended, what it started still works"
+    with pytest.raises(LockedError, match=message), exclusive(path, "second", 0):
+        pytest.fail("two write")
+    with exclusive(path, "second", 30, end_the_child):
+        assert told and "the other run" in told[0]
+
+
+def test_the_standard_input_is_back_when_the_lock_was_handed_on(tmp_path: Path) -> None:
+    before = os.fstat(0)
+    with exclusive(tmp_path / "run.lock", "me", 0) as descriptor:
+        with handed_on(descriptor):
+            assert os.path.samestat(os.fstat(0), os.fstat(descriptor))
+        assert os.path.samestat(os.fstat(0), before)
+    with exclusive(tmp_path / "run.lock", "next", 0):
+        pass
