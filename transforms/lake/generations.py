@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from transforms.contracts import Entity, SourceContract
-from transforms.lake.durability import sync
+from transforms.durability import sync
 from transforms.lake.records import NONE, source_folder
 from transforms.lake.releases import Releases
 from transforms.settings import Settings

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
-from transforms.lake.durability import append_lines, read_lines, sync
+from transforms.durability import append_lines, read_lines, sync
 from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableError
 

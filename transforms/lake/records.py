@@ -16,7 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from transforms.contracts import Entity, SourceContract
-from transforms.lake.durability import sync
+from transforms.durability import sync
 from transforms.lake.landing import LandedFile
 from transforms.settings import Settings
 

@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from transforms.lake.durability import append_lines, read_lines
+from transforms.durability import append_lines, read_lines
 from transforms.lake.landing import LandedFile
 from transforms.settings import Settings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.transforms.lake.shop import NOW, Shop, contract_document, csv_file, line
-from transforms.lake.durability import append_lines, read_lines
+from transforms.durability import append_lines, read_lines
 from transforms.lake.generations import shown
 from transforms.lake.landing import received_files
 from transforms.lake.leftovers import remove_leftovers
