@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import dagster as dg
 
 from orchestration.quality import dataset_check_result, dataset_check_spec
+from orchestration.retries import ask_again
 from orchestration.run_lock import RunLock
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts, Entity, SourceContract
@@ -64,6 +65,10 @@ def _source_asset(settings: Settings, contract: SourceContract) -> dg.AssetsDefi
     )
     def source(context: dg.AssetExecutionContext, run_lock: RunLock) -> dg.MaterializeResult:
         report = load_source(settings, contract, progress=context.log.info)
+        if again := ask_again(report, settings, context.retry_number):
+            (reason, *_) = report.unreadable.values()
+            context.log.warning(f"{contract.name}: {reason}; another try in {again.seconds_to_wait:.0f} s")
+            raise again
         results = [*_check_results(report, contract), dataset_check_result(settings, contract, report)]
         return dg.MaterializeResult(metadata=_load_metadata(report), check_results=results)
 

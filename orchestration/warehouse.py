@@ -20,9 +20,12 @@ from dagster_dbt import (
 )
 
 from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, split_at
+from orchestration.lineage import column_lineage
+from orchestration.retries import wait_for_readers
 from orchestration.run_lock import RunLock
 from transforms.contracts import Contracts
 from transforms.lake.as_of import as_of_date
+from transforms.lake.records import accepted_columns
 from transforms.locking import exclusive
 from transforms.settings import Settings
 from transforms.warehouse import row_counts
@@ -94,17 +97,27 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
             with run_lock.handed_on():
                 invocation = dbt.cli(dbt_build(settings), context=context, raise_on_error=False)
             events = list(_followed(invocation, context))
-            succeeded = invocation.is_successful()
+            failure = None if invocation.is_successful() else invocation.get_error() or RuntimeError("dbt failed")
+        if failure and (again := wait_for_readers(failure, settings, context.retry_number)):
+            context.log.warning(f"{settings.warehouse} is open elsewhere; another try in {again.seconds_to_wait:.0f} s")
+            raise again from failure
         # Only now is the file free: rows can be counted, and the events leave with them.
         counts = {"__".join(table): rows for table, rows in row_counts(settings.warehouse).items()}
+        known = {("lake", entity.name): accepted_columns(entity) for entity in contracts.entities.values()}
+        lineage = column_lineage(manifest, invocation.target_path, TRANSLATOR, known)
+        origins = {key.to_python_identifier(): columns for key, columns in lineage.items()}
         for event in events:
-            if isinstance(event, dg.Output) and event.output_name in counts:
+            if isinstance(event, dg.Output):
+                metadata = {
+                    "dagster/row_count": counts.get(event.output_name),
+                    "dagster/column_lineage": origins.get(event.output_name),
+                }
                 context.add_output_metadata(
-                    {"dagster/row_count": counts[event.output_name]}, output_name=event.output_name
+                    {name: value for name, value in metadata.items() if value is not None}, event.output_name
                 )
             yield event
-        if not succeeded:
-            raise invocation.get_error() or RuntimeError("dbt failed")
+        if failure:
+            raise failure
         # Logs and compiled SQL of a run that went well are 10 MB that nobody reads.
         shutil.rmtree(invocation.target_path, ignore_errors=True)
 

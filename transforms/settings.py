@@ -64,6 +64,27 @@ class Settings(BaseSettings):
     lock_timeout_seconds: float = Field(
         default=600, ge=0, description="How long a run waits for another one that holds the warehouse."
     )
+    publication_customers_bound: float = Field(
+        default=0.1, ge=0, description="Change of the number of customers (0–1) above which a publication is held."
+    )
+    publication_revenue_bound: float = Field(
+        default=0.2, ge=0, description="Change of a currency's net revenue (0–1) above which a publication is held."
+    )
+    publication_segment_bound: float = Field(
+        default=0.05, ge=0, description="Change of a segment's share of customers (0–1) above which it is held."
+    )
+    publication_rows_bound: float = Field(
+        default=0.3, ge=0, description="Change of a mart's number of rows (0–1) above which a publication is held."
+    )
+    publication_small: int = Field(
+        default=100, ge=1, description="Figures over fewer customers or rows than this are not held against a bound."
+    )
+    reports_kept: int = Field(default=30, ge=1, description="How many reports of past publications are kept.")
+    retry_seconds: float = Field(
+        default=30,
+        ge=0,
+        description="How long a run waits before it asks a source again that could not be reached; 0: never again.",
+    )
     demo_people: int = Field(default=50_000, ge=100, description="Size of the sample company, in people.")
     demo_seed: int = Field(default=7, description="Seed of the sample company.")
 
@@ -101,6 +122,16 @@ class Settings(BaseSettings):
     def published(self) -> Path:
         """File that readers open."""
         return self.home / "published" / "customer360.duckdb"
+
+    @property
+    def publication_records(self) -> Path:
+        """What is known of the build in the warehouse, and who confirmed what; readers do not see it."""
+        return self.home / "publication"
+
+    @property
+    def reports(self) -> Path:
+        """Pages for people, one per publication."""
+        return self.home / "reports"
 
     @property
     def truth(self) -> Path:

@@ -20,3 +20,8 @@ def row_counts(warehouse: Path) -> dict[tuple[str, str], int]:
             row = connection.execute(f"SELECT count(*) FROM {identifier(schema)}.{identifier(table)}").fetchone()
             counts[schema, table] = row[0] if row else 0
         return counts
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether an error, DuckDB's own or dbt's about it, says that another process has the warehouse file open."""
+    return "Could not set lock on file" in str(error)

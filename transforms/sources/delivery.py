@@ -10,7 +10,15 @@ State = Mapping[str, Any]
 
 
 class UnreadableError(OSError):
-    """The provider's data cannot be fetched now; the message says why and what to do. The next run tries again."""
+    """The provider's data cannot be fetched now; the message says why and what to do.
+
+    The next run tries again in any case; where the message says so, another try in this one may do (see ``passes``).
+    """
+
+
+def passes(reason: str) -> bool:
+    """Whether the text of an ``UnreadableError`` promises that another try may succeed, without anybody's doing."""
+    return "the next run" in reason
 
 
 class NothingNew(Exception):
