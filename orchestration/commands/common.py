@@ -15,7 +15,7 @@ from transforms.contracts import ContractError, Contracts, load_contracts
 from transforms.settings import Settings
 
 # docs/operations.md explains them to people.
-FAILED, BAD_CONTRACT, LOCKED, BAD_SETTINGS, BREAKING, VERSION_BEHIND, ATTENTION = 1, 2, 3, 4, 5, 6, 7
+FAILED, BAD_CONTRACT, LOCKED, BAD_SETTINGS, BREAKING, VERSION_BEHIND, ATTENTION, HELD = 1, 2, 3, 4, 5, 6, 7, 8
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
