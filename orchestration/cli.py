@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands import contracts, quarantine, status
+from orchestration.commands import contracts, doctor, quarantine, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, read_settings, stop
 from transforms.contracts import ContractError
 from transforms.locking import LockedError
@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watershed: e
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(status.status)
+app.command()(doctor.doctor)
 
 
 def _run(settings: Settings) -> None:

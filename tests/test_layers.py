@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "quality": {"contracts", "lake"},
     "identity": set(),
     "publishing": set(),
+    "operations": {"contracts", "sources", "lake", "publishing"},
     "demo": {"contracts", "publishing"},
 }
 

@@ -97,12 +97,12 @@ def _print(
             f"{source.rows_read:,}",
             f"{source.rows_accepted:,}",
             f"{source.rows_quarantined:,}",
-            f"{source.rows_duplicate:,}",
             f"{source.rows_held:,}",
+            f"{source.rows_duplicate:,}",
         )
         for source in sources
     ]
-    columns = ("source", "age", "agreed", "", "files", "read", "accepted", "quarantined", "duplicate", "of them held")
+    columns = ("source", "age", "agreed", "", "files", "read", "accepted", "quarantined", "of them held", "duplicate")
     _table(console, columns, rows, left=(0, 3))
     _table(
         console,
