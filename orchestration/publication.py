@@ -9,18 +9,22 @@ import dagster as dg
 from orchestration.run_lock import RunLock
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
-from transforms.lake.as_of import as_of_date
-from transforms.publishing import publish, read_plan
+from transforms.publishing import PublicationError, PublicationHeld, checked_build, publish, read_plan
 from transforms.settings import Settings
 
 PUBLISHED = dg.AssetKey(["published", "customer360"])
 
 
-def publication_asset(
+def publication_assets(
+    settings: Settings, contracts: Contracts, manifest: Path, marts: Iterable[dg.AssetKey]
+) -> list[dg.AssetsDefinition]:
+    """Publication after all marts."""
+    return [_publication_asset(settings, contracts, manifest, marts)]
+
+
+def _publication_asset(
     settings: Settings, contracts: Contracts, manifest: Path, marts: Iterable[dg.AssetKey]
 ) -> dg.AssetsDefinition:
-    """Publication after all marts."""
-
     @dg.asset(
         key=PUBLISHED,
         deps=list(marts),
@@ -31,11 +35,16 @@ def publication_asset(
         metadata={"path": dg.MetadataValue.path(str(settings.published))},
     )
     def customer360(context: dg.AssetExecutionContext, run_lock: RunLock) -> dg.MaterializeResult:
-        day = as_of_date(settings, contracts)
-        if day is None:
-            raise dg.Failure("the lake is empty: there is nothing to publish")
-        plan = read_plan(manifest, contracts.may_leave)
-        report = publish(settings, plan, context.run_id, day, version("watershed-cdp"), context.log.info)
+        try:
+            build = checked_build(settings)
+            plan = read_plan(manifest, contracts.may_leave)
+            report = publish(settings, plan, build, version("watershed-cdp"), context.log.info)
+        except PublicationHeld as held:
+            raise dg.Failure(
+                str(held), metadata={"held": held.held.findings, "confirm": held.held.fingerprint}, allow_retries=False
+            ) from None
+        except PublicationError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         for warning in report.warnings:
             context.log.warning(warning)
         return dg.MaterializeResult(
@@ -45,7 +54,8 @@ def publication_asset(
                 "withheld_columns": {table: list(names) for table, names in report.withheld.items() if names},
                 "size_bytes": report.size_bytes,
                 "elapsed_seconds": round(report.seconds, 2),
-                "as_of_date": day.isoformat(),
+                "as_of_date": report.as_of_date.isoformat(),
+                "fingerprint": report.fingerprint,
             }
         )
 
