@@ -41,7 +41,9 @@ def _publication_asset(
             report = publish(settings, plan, build, version("watershed-cdp"), context.log.info)
         except PublicationHeld as held:
             raise dg.Failure(
-                str(held), metadata={"held": held.held.findings, "confirm": held.held.fingerprint}, allow_retries=False
+                str(held),
+                metadata={"held": list(held.held.findings), "confirm": held.held.fingerprint},
+                allow_retries=False,
             ) from None
         except PublicationError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

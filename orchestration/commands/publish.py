@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from orchestration.commands.common import BAD_CONTRACT, FAILED, HELD, LOCKED, AsJson, read_settings, stop
+from transforms import publishing
 from transforms.contracts import ContractError, load_contracts
 from transforms.locking import LockedError, exclusive
-from transforms import publishing
 from transforms.publishing import Confirmation, PublicationError, PublicationHeld, checked_build, read_plan
 
 
