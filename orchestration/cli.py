@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands import contracts, doctor, publish, quarantine, status
+from orchestration.commands import contracts, doctor, explain, publish, quarantine, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, read_settings, stop
 from transforms.contracts import ContractError
 from transforms.locking import LockedError
@@ -19,6 +19,7 @@ app.add_typer(contracts.app, name="contracts")
 app.add_typer(quarantine.app, name="quarantine")
 app.command()(status.status)
 app.command()(doctor.doctor)
+app.command()(explain.explain)
 app.command()(publish.publish)
 
 
