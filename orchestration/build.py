@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration.automation import daily_job, daily_schedule, new_files_sensor
 from orchestration.ingestion import ingestion_assets
+from orchestration.monitoring import failure_sensor
 from orchestration.publication import publication_assets
 from orchestration.resolution import identity_assets
 from orchestration.run_lock import RunLock
@@ -35,7 +36,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         ],
         jobs=[job],
         schedules=[daily_schedule(settings, job)],
-        sensors=[new_files_sensor(settings, contracts, job)],
+        sensors=[new_files_sensor(settings, contracts, job), failure_sensor(settings)],
         resources={
             "dbt": dbt_resource(settings),
             "run_lock": RunLock(path=str(settings.run_lock), timeout_seconds=settings.lock_timeout_seconds),
