@@ -39,7 +39,11 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         sensors=[new_files_sensor(settings, contracts, job), failure_sensor(settings)],
         resources={
             "dbt": dbt_resource(settings),
-            "run_lock": RunLock(path=str(settings.run_lock), timeout_seconds=settings.lock_timeout_seconds),
+            "run_lock": RunLock(
+                path=str(settings.run_lock),
+                timeout_seconds=settings.lock_timeout_seconds,
+                kept_days=settings.runs_kept_days,
+            ),
         },
         loggers={"terminal": terminal_logger},
         # One process per run: the run lock then spans all of its steps.

@@ -12,19 +12,24 @@ import dagster as dg
 
 from orchestration.automation import DAILY
 from orchestration.build import build_definitions
+from orchestration.runs import failure_of
 from transforms.locking import LockedError
 from transforms.settings import Settings
 
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended; ``failed_checks`` name asset and check, ``findings`` say what each of them found."""
+    """How a run ended; ``failed_checks`` name asset and check, ``findings`` say what each of them found.
+
+    ``reason`` is the error of the first failed step, empty where all went well.
+    """
 
     run_id: str
     success: bool
     failed_steps: tuple[str, ...]
     failed_checks: tuple[str, ...]
     findings: tuple[str, ...]
+    reason: str = ""
 
 
 def dagster_home(settings: Settings) -> Path:
@@ -51,13 +56,17 @@ def run_daily(settings: Settings) -> RunOutcome:
         contextlib.redirect_stdout(stream),
     ):
         result = job.execute_in_process(
-            instance=instance, raise_on_error=False, run_config={"loggers": {"terminal": {}}}
+            instance=instance,
+            raise_on_error=False,
+            run_config={"loggers": {"terminal": {}}},
+            tags={"watershed/started_by": "watershed run"},
         )
     _raise_if_locked(result.all_events)
-    failed = tuple(event.step_key or "" for event in result.all_events if event.is_step_failure)
+    failed, reason = failure_of(result.all_events)
     checks = [check for check in result.get_asset_check_evaluations() if not check.passed]
     names = tuple(f"{check.asset_key.to_user_string()}: {check.check_name}" for check in checks)
-    return RunOutcome(result.run_id, result.success, failed, names, tuple(_finding(check) for check in checks))
+    findings = tuple(_finding(check) for check in checks)
+    return RunOutcome(result.run_id, result.success, tuple(failed), names, findings, reason)
 
 
 def _finding(check: dg.AssetCheckEvaluation) -> str:
