@@ -1,0 +1,50 @@
+"""Talk to a client in a process and an environment of its own: a word on its input, a line of JSON as the answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import threading
+from typing import Any
+
+PATIENCE_SECONDS = 60
+
+
+class Client:
+    """A client that has been started. It knows the words read, again, reopen, write and comment (clients/talk.py)."""
+
+    def __init__(self, *command: object) -> None:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "WATERSHED_"))}
+        self._process = subprocess.Popen(
+            list(map(str, command)),
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, word: str) -> Any:
+        """The answer to a word.
+
+        Raises:
+            AssertionError: the client has ended or does not answer; the message is its last words.
+        """
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        try:
+            self._process.stdin.write(word + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        watchdog = threading.Timer(PATIENCE_SECONDS, self._process.kill)
+        watchdog.start()
+        line = self._process.stdout.readline()
+        watchdog.cancel()
+        assert line, f"no answer to '{word}': {self._process.stderr.read()[-3000:]}"
+        return json.loads(line)
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
