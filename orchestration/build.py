@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.automation import daily_job, daily_schedule, new_files_sensor
+from orchestration.automation import backfill_job, daily_job, daily_schedule, new_files_sensor
+from orchestration.days import AsOf
+from orchestration.history import history_asset
 from orchestration.ingestion import ingestion_assets
 from orchestration.monitoring import failure_sensor
 from orchestration.publication import publication_assets
@@ -32,12 +34,14 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *ingestion_assets(settings, contracts),
             *warehouse,
             identity_assets(settings, contracts),
+            history_asset(settings, contracts, manifest),
             *publication_assets(settings, contracts, manifest, marts),
         ],
-        jobs=[job],
+        jobs=[job, backfill_job()],
         schedules=[daily_schedule(settings, job)],
         sensors=[new_files_sensor(settings, contracts, job), failure_sensor(settings)],
         resources={
+            "as_of": AsOf(),
             "dbt": dbt_resource(settings),
             "run_lock": RunLock(
                 path=str(settings.run_lock),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import contracts, doctor, explain, publish, quarantine, status
+from orchestration.commands import backfill, contracts, doctor, explain, publish, quarantine, serve, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, AsJson, print_json, read_settings, stop
 from transforms.contracts import ContractError
 from transforms.locking import LockedError
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watershed: every channel drains into one customer.")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(quarantine.app, name="quarantine")
+app.command()(backfill.backfill)
+app.command()(serve.serve)
 app.command()(status.status)
 app.command()(doctor.doctor)
 app.command()(explain.explain)
