@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 import threading
 from typing import Any
 
@@ -16,12 +17,14 @@ class Client:
 
     def __init__(self, *command: object) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "WATERSHED_"))}
+        # A file, not a pipe: nobody reads it while the client talks.
+        self._errors = tempfile.TemporaryFile("w+")
         self._process = subprocess.Popen(
             list(map(str, command)),
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
         )
 
@@ -31,7 +34,7 @@ class Client:
         Raises:
             AssertionError: the client has ended or does not answer; the message is its last words.
         """
-        assert self._process.stdin and self._process.stdout and self._process.stderr
+        assert self._process.stdin and self._process.stdout
         try:
             self._process.stdin.write(word + "\n")
             self._process.stdin.flush()
@@ -41,10 +44,15 @@ class Client:
         watchdog.start()
         line = self._process.stdout.readline()
         watchdog.cancel()
-        assert line, f"no answer to '{word}': {self._process.stderr.read()[-3000:]}"
+        assert line, f"no answer to '{word}': {self._last_words()}"
         return json.loads(line)
 
     def end(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+
+    def _last_words(self) -> str:
+        self._process.wait()
+        self._errors.seek(0)
+        return self._errors.read()[-3000:]

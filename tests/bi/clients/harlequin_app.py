@@ -1,7 +1,6 @@
 """Harlequin as ``harlequin -r <file>`` starts it, but on a screen in memory: keys are pressed, cells are read."""
 
 import asyncio
-import contextlib
 import json
 import re
 import sys
@@ -12,6 +11,8 @@ from harlequin.cli import build_cli
 from talk import record
 
 path, question = sys.argv[1:]
+# Without a locale Harlequin greets with a page about it.
+ARGUMENTS = ["-r", "--locale", "C", path]
 COMMENT = "SELECT comment FROM duckdb_columns() WHERE table_name = 'customer_360' AND column_name = 'segment'"
 
 
@@ -45,14 +46,11 @@ async def run_sql(app, pilot, sql):
 
 
 async def drive(app):
-    """Answer words until the input ends, or until one asks for a Harlequin that is started anew."""
+    """Answer words until the input ends."""
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: app.connection is not None and app.editor is not None)
-        while word := waiting.pop() if waiting else (await asyncio.to_thread(sys.stdin.readline)).strip():
-            if word == "reopen":
-                waiting.append("read")
-                return
-            print(json.dumps(await answer(app, pilot, word)), flush=True)
+        while word := (await asyncio.to_thread(sys.stdin.readline)).strip():
+            print(json.dumps(await answer(app, pilot, word)), file=output, flush=True)
 
 
 async def answer(app, pilot, word):
@@ -68,10 +66,7 @@ async def answer(app, pilot, word):
     return record([re.sub(r"\W.*", "", str(column.label)) for column in table.ordered_columns], rows)
 
 
-waiting = []
+# While its screen is on, Harlequin keeps what is printed to itself.
+output = sys.stdout
 Harlequin.run = lambda app: asyncio.run(drive(app))
-while True:
-    with contextlib.suppress(SystemExit):
-        build_cli(["-r", path])(["-r", path], standalone_mode=False)
-    if not waiting:
-        break
+build_cli(ARGUMENTS)(ARGUMENTS)
