@@ -91,7 +91,7 @@ def test_dagster_lists_what_waits_in_quarantine(installation: Installation) -> N
         waiting = connection.execute(
             "SELECT source, reasons, count(*), count(DISTINCT file) FROM marts.quarantine GROUP BY ALL"
         ).fetchall()
-    assert waiting and metadata["dagster/row_count"].value == sum(row[2] for row in waiting)
+    assert waiting and metadata["dagster/row_count"] == dg.MetadataValue.int(sum(row[2] for row in waiting))
     listed = [record.data for record in metadata["waiting"].value]  # type: ignore[union-attr]
     assert listed == sorted(listed, key=lambda row: -row["rows"])
     found = {(row["source"], row["reasons"], row["rows"], row["files"]) for row in listed}
