@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run dev serve test lint format contracts benchmark screenshot benchmark-gate benchmark-publication clean
+.PHONY: help setup demo run dev serve test test-bi lint format contracts benchmark screenshot benchmark-gate benchmark-publication clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,8 +41,11 @@ dev: setup ## start Dagster's pages and daemon on http://localhost:3000
 serve: setup ## run Dagster's pages and daemon as a service does, on http://localhost:3000
 	$(RUN)/watershed serve
 
-test: setup ## run all tests but the benchmarks
-	$(RUN)/pytest -n auto --dist loadgroup -m "not benchmark"
+test: setup ## run all tests but the benchmarks and those of BI clients
+	$(RUN)/pytest -n auto --dist loadgroup -m "not benchmark and not bi"
+
+test-bi: setup ## run the tests of BI clients, each in an environment of its own under .bi (1.5 GB, about 10 minutes)
+	$(RUN)/pytest -n 0 -m bi tests/bi
 
 lint: setup ## run the linters, the type checker and the contracts' lint
 	$(RUN)/ruff check .
