@@ -68,7 +68,8 @@ def publish(
     tell = progress or (lambda message: None)
     target = settings.published
     started = time.monotonic()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever can write to the folder can replace the file: readers can't, whatever the umask.
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     lock = target.with_name(f".{target.name}.lock")
     # Whoever can open the lock file can hold it, and readers have no business with it.
     lock.touch(mode=0o600)
