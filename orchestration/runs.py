@@ -134,6 +134,8 @@ def _moment(timestamp: float | None) -> dt.datetime | None:
 
 def _first_line(text: str) -> str:
     """What went wrong, in a line: dbt's own words where dbt failed, without the class of the exception."""
+    if "DagsterExecutionInterruptedError" in text:
+        return "it was told to stop"
     said = text.partition(_DBT_ERRORS)[2] or text
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     # dbt names the model in the first line, and what is wrong with it in the second.
