@@ -14,9 +14,11 @@ import duckdb
 from transforms.publishing.checked import CheckedBuild, warehouse_state
 from transforms.publishing.errors import PublicationError
 from transforms.publishing.figures import Figures, read_figures
-from transforms.publishing.guard import Confirmation, Finding, HeldBuild, Previous, decide, judge, read_previous
+from transforms.publishing.guard import Finding, judge
+from transforms.publishing.holding import Confirmation, HeldBuild, decide
 from transforms.publishing.marts import MartShape, inspect_marts
 from transforms.publishing.plan import PublicationPlan
+from transforms.publishing.previous import Previous, read_previous
 from transforms.publishing.publication_table import compared_before, confirmation_of, write_publication
 from transforms.publishing.sql import (
     SCHEMA,

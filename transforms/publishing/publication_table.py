@@ -10,8 +10,10 @@ import duckdb
 
 from transforms.publishing.checked import CheckedBuild
 from transforms.publishing.figures import Figures
-from transforms.publishing.guard import Confirmation, Finding, HeldBuild, Previous
+from transforms.publishing.guard import Finding
+from transforms.publishing.holding import Confirmation, HeldBuild
 from transforms.publishing.plan import PUBLICATION_TABLE
+from transforms.publishing.previous import Previous
 from transforms.publishing.sql import SCHEMA, TARGET, comments, qualified
 from transforms.publishing.verify import storage_version
 from transforms.sql import scalars

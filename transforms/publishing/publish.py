@@ -19,8 +19,9 @@ from transforms.locking import exclusive
 from transforms.publishing.build import build
 from transforms.publishing.checked import CheckedBuild
 from transforms.publishing.errors import PublicationError
-from transforms.publishing.guard import Confirmation, check_named, forget_held, log_confirmation, remember
+from transforms.publishing.holding import Confirmation, check_named, forget_held, log_confirmation
 from transforms.publishing.plan import PublicationPlan
+from transforms.publishing.previous import remember
 from transforms.settings import Settings
 
 _log = logging.getLogger(__name__)
