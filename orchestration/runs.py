@@ -13,6 +13,8 @@ import dagster as dg
 
 from transforms.settings import Settings
 
+REPORT_STEP = "published__report"
+
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
 _DBT_ERRORS = "Errors parsed from dbt logs:"
@@ -43,8 +45,10 @@ def failure_sentence(run_id: str, steps: Sequence[str], reason: str, settings: S
     """What failed, where, and how to go on: the same words on the terminal and from the daemon."""
     where = ", ".join(steps) or "a check that blocks"
     because = f": {_first_line(reason)}" if reason else ""
+    # The report is the one step that comes after the publication.
+    readers = "is the new one all the same" if list(steps) == [REPORT_STEP] else "is as it was"
     return (
-        f"The run {run_id} failed at {where}{because}. {settings.published} is as it was; mend the cause and run again:"
+        f"The run {run_id} failed at {where}{because}. {settings.published} {readers}; mend the cause and run again:"
         " what was done is not done twice. See docs/operations.md, and `watershed status`."
     )
 
