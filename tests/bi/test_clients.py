@@ -61,7 +61,11 @@ def test_a_process_shares_what_it_has_open(publisher: Publisher, start: Start, e
     first = client.ask("read")
     second = publisher.publish().answer()
     assert client.ask("beside") == first
-    assert client.ask("attached") == second
+    attached = client.ask("attached")
+    if environment == "duckdb-1.4":
+        assert "Unique file handle conflict" in attached  # mended in 1.5
+    else:
+        assert attached == second
     assert client.ask("reopen") == second
 
 

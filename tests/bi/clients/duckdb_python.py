@@ -24,7 +24,10 @@ def beside():
 def attached():
     """The same by attaching the file to a database in memory, while the first connection is open."""
     with duckdb.connect() as memory:
-        memory.execute(f"ATTACH '{path}' AS customers (READ_ONLY); USE customers")
+        try:
+            memory.execute(f"ATTACH '{path}' AS customers (READ_ONLY); USE customers")
+        except duckdb.BinderException as error:
+            return str(error)
         cursor = memory.execute(question)
         return record([column[0] for column in cursor.description], cursor.fetchall())
 
