@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from orchestration.run_lock import RunLock
+from orchestration.unchanged import WHY, building, is_unchanged
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.lake.as_of import as_of_date
@@ -34,8 +35,11 @@ def publication_asset(
         day = as_of_date(settings, contracts)
         if day is None:
             raise dg.Failure("the lake is empty: there is nothing to publish")
+        if is_unchanged(context, settings, day):
+            return dg.MaterializeResult(metadata={"unchanged": WHY})
         plan = read_plan(manifest, contracts.may_leave)
-        report = publish(settings, plan, context.run_id, day, version("watershed-cdp"), context.log.info)
+        with building(context, settings, day, "publication"):
+            report = publish(settings, plan, context.run_id, day, version("watershed-cdp"), context.log.info)
         for warning in report.warnings:
             context.log.warning(warning)
         return dg.MaterializeResult(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.run_lock import RunLock
+from orchestration.unchanged import building, is_unchanged, kept
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.identity import resolve_identities
@@ -46,7 +47,11 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
         day = as_of_date(settings, contracts)
         if day is None:
             raise dg.Failure("the lake is empty: no source has delivered a row that keeps its contract")
-        report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
+        if is_unchanged(context, settings, day):
+            yield from kept(context)
+            return
+        with building(context, settings, day, "identity"):
+            report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
         figures = report.metadata()
         for table in TABLES:
             yield dg.MaterializeResult(asset_key=["identity", table], metadata=figures)

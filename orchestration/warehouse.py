@@ -1,5 +1,6 @@
 """The dbt project as assets; dbt runs as a subprocess and is the only writer of the warehouse file."""
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -23,6 +24,7 @@ from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variable
 from orchestration.lineage import column_lineage
 from orchestration.retries import wait_for_readers
 from orchestration.run_lock import RunLock
+from orchestration.unchanged import building, is_unchanged, kept
 from transforms.contracts import Contracts
 from transforms.lake.as_of import as_of_date
 from transforms.lake.records import accepted_columns
@@ -88,9 +90,9 @@ def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -
 
 
 def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: str, select: str) -> dg.AssetsDefinition:
-    @dbt_assets(manifest=manifest, name=name, select=select, dagster_dbt_translator=TRANSLATOR)
-    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock) -> Iterator[Any]:
-        day = as_of_date(settings, contracts)
+    def build(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock, day: dt.date | None
+    ) -> Iterator[Any]:
         context.log.info(f"dbt {name}: as of {day}")
         with _environment(dbt_environment(settings, day)):
             # dbt writes on if this process is killed: whoever comes next waits for it too.
@@ -120,6 +122,15 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
             raise failure
         # Logs and compiled SQL of a run that went well are 10 MB that nobody reads.
         shutil.rmtree(invocation.target_path, ignore_errors=True)
+
+    @dbt_assets(manifest=manifest, name=name, select=select, dagster_dbt_translator=TRANSLATOR)
+    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock) -> Iterator[Any]:
+        day = as_of_date(settings, contracts)
+        if is_unchanged(context, settings, day):
+            yield from kept(context, {"__".join(table): rows for table, rows in row_counts(settings.warehouse).items()})
+            return
+        with building(context, settings, day, name):
+            yield from build(context, dbt, run_lock, day)
 
     return step
 

@@ -1,0 +1,6 @@
+"""What a build is made of, what the last one was made of, and how much of it the next one may keep."""
+
+from transforms.builds.inputs import Inputs, read_inputs
+from transforms.builds.record import STEPS, forget_from, reason_to_build, remember
+
+__all__ = ["STEPS", "Inputs", "forget_from", "read_inputs", "reason_to_build", "remember"]
