@@ -6,7 +6,7 @@ import dagster as dg
 
 from orchestration.automation import daily_job, daily_schedule, new_files_sensor
 from orchestration.ingestion import ingestion_assets
-from orchestration.publication import publication_asset
+from orchestration.publication import publication_assets
 from orchestration.resolution import identity_assets
 from orchestration.run_lock import RunLock
 from orchestration.terminal import terminal_logger
@@ -31,7 +31,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *ingestion_assets(settings, contracts),
             *warehouse,
             identity_assets(settings, contracts),
-            publication_asset(settings, contracts, manifest, marts),
+            *publication_assets(settings, contracts, manifest, marts),
         ],
         jobs=[job],
         schedules=[daily_schedule(settings, job)],

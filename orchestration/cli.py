@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.commands import contracts, quarantine
+from orchestration.commands import contracts, doctor, publish, quarantine, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, read_settings, stop
 from transforms.contracts import ContractError
 from transforms.locking import LockedError
@@ -17,6 +17,9 @@ from transforms.settings import Settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watershed: every channel drains into one customer.")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(quarantine.app, name="quarantine")
+app.command()(status.status)
+app.command()(doctor.doctor)
+app.command()(publish.publish)
 
 
 def _run(settings: Settings) -> None:

@@ -11,17 +11,22 @@ from orchestration.unchanged import WHY, building, is_unchanged
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.lake.as_of import as_of_date
-from transforms.publishing import publish, read_plan
+from transforms.publishing import PublicationError, PublicationHeld, checked_build, publish, read_plan
 from transforms.settings import Settings
 
 PUBLISHED = dg.AssetKey(["published", "customer360"])
 
 
-def publication_asset(
+def publication_assets(
+    settings: Settings, contracts: Contracts, manifest: Path, marts: Iterable[dg.AssetKey]
+) -> list[dg.AssetsDefinition]:
+    """Publication after all marts."""
+    return [_publication_asset(settings, contracts, manifest, marts)]
+
+
+def _publication_asset(
     settings: Settings, contracts: Contracts, manifest: Path, marts: Iterable[dg.AssetKey]
 ) -> dg.AssetsDefinition:
-    """Publication after all marts."""
-
     @dg.asset(
         key=PUBLISHED,
         deps=list(marts),
@@ -33,13 +38,21 @@ def publication_asset(
     )
     def customer360(context: dg.AssetExecutionContext, run_lock: RunLock) -> dg.MaterializeResult:
         day = as_of_date(settings, contracts)
-        if day is None:
-            raise dg.Failure("the lake is empty: there is nothing to publish")
         if is_unchanged(context, settings, day):
             return dg.MaterializeResult(metadata={"unchanged": WHY})
-        plan = read_plan(manifest, contracts.may_leave)
-        with building(context, settings, day, "publication"):
-            report = publish(settings, plan, context.run_id, day, version("watershed-cdp"), context.log.info)
+        try:
+            build = checked_build(settings)
+            plan = read_plan(manifest, contracts.may_leave)
+            with building(context, settings, day, "publication"):
+                report = publish(settings, plan, build, version("watershed-cdp"), context.log.info)
+        except PublicationHeld as held:
+            raise dg.Failure(
+                str(held),
+                metadata={"held": list(held.held.findings), "confirm": held.held.fingerprint},
+                allow_retries=False,
+            ) from None
+        except PublicationError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         for warning in report.warnings:
             context.log.warning(warning)
         return dg.MaterializeResult(
@@ -49,7 +62,8 @@ def publication_asset(
                 "withheld_columns": {table: list(names) for table, names in report.withheld.items() if names},
                 "size_bytes": report.size_bytes,
                 "elapsed_seconds": round(report.seconds, 2),
-                "as_of_date": day.isoformat(),
+                "as_of_date": report.as_of_date.isoformat(),
+                "fingerprint": report.fingerprint,
             }
         )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
+from orchestration.runs import close_abandoned
 from transforms.locking import exclusive, handed_on
 
 
@@ -30,6 +31,10 @@ class RunLock(dg.ConfigurableResource):
         say = log.info if log else None
         with exclusive(Path(self.path), f"run {context.run_id}", self.timeout_seconds, say) as descriptor:
             self._descriptor = descriptor
+            if context.instance:
+                for run in close_abandoned(context.instance, context.run_id, self.timeout_seconds):
+                    if log:
+                        log.warning(f"run {run} was killed; this one completes its work")
             yield self
 
     @contextmanager

@@ -44,7 +44,8 @@ def building(context: dg.AssetExecutionContext, settings: Settings, day: dt.date
     inputs = read_inputs(settings, day)
     forget_from(settings, step)
     yield
-    if not context.is_subset:
+    whole = context.assets_def
+    if context.selected_asset_keys == whole.keys and context.selected_asset_check_keys == whole.check_keys:
         remember(settings, step, inputs)
 
 

@@ -29,6 +29,7 @@ from transforms.contracts import Contracts
 from transforms.lake.as_of import as_of_date
 from transforms.lake.records import accepted_columns
 from transforms.locking import exclusive
+from transforms.publishing import known_build, note_failed, note_passed
 from transforms.settings import Settings
 from transforms.warehouse import row_counts
 
@@ -94,6 +95,7 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
         context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock, day: dt.date | None
     ) -> Iterator[Any]:
         context.log.info(f"dbt {name}: as of {day}")
+        known_before = known_build(settings)
         with _environment(dbt_environment(settings, day)):
             # dbt writes on if this process is killed: whoever comes next waits for it too.
             with run_lock.handed_on():
@@ -119,7 +121,10 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
                 )
             yield event
         if failure:
+            note_failed(settings)
             raise failure
+        is_whole = context.selected_asset_keys == step.keys and context.selected_asset_check_keys == step.check_keys
+        note_passed(settings, known_before, name, is_whole, day, context.run_id)
         # Logs and compiled SQL of a run that went well are 10 MB that nobody reads.
         shutil.rmtree(invocation.target_path, ignore_errors=True)
 

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "identity": set(),
     "builds": {"identity"},
     "publishing": set(),
+    "operations": {"contracts", "sources", "lake", "publishing"},
     "demo": {"contracts", "publishing"},
 }
 

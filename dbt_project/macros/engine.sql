@@ -54,6 +54,15 @@
     cast(from_utc_timestamp({{ at }}, '{{ var("business_timezone") }}') as date)
 {%- endmacro %}
 
+{#- Array of all DATEs from one to another, both included. -#}
+{% macro days_from_to(first_date, last_date) %}{{ return(adapter.dispatch('days_from_to')(first_date, last_date)) }}{% endmacro %}
+{% macro duckdb__days_from_to(first_date, last_date) -%}
+    cast(generate_series({{ first_date }}, {{ last_date }}, interval 1 day) as date[])
+{%- endmacro %}
+{% macro spark__days_from_to(first_date, last_date) -%}
+    sequence({{ first_date }}, {{ last_date }}, interval 1 day)
+{%- endmacro %}
+
 {#- UTC timestamp at which a DATE of the business time zone begins. -#}
 {% macro day_start(day) %}{{ return(adapter.dispatch('day_start')(day)) }}{% endmacro %}
 {% macro duckdb__day_start(day) -%}

@@ -25,14 +25,21 @@ def remove_leftovers(settings: Settings, source: str) -> list[str]:
 
     Returns the names of what was removed.
     """
-    removed = []
+    found = find_leftovers(settings, source)
+    for path in found:
+        _remove(path)
+    return [path.name for path in found]
+
+
+def find_leftovers(settings: Settings, source: str) -> list[Path]:
+    """What ``remove_leftovers`` would remove."""
+    found = []
     for folder, pattern in ((settings.scratch, _UNFINISHED), (settings.landing / source, _HALF_FETCHED)):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            found = pattern.fullmatch(path.name)
-            if found and _is_abandoned(path, int(found[1])):
-                _remove(path)
-                removed.append(path.name)
-    return removed
+            match = pattern.fullmatch(path.name)
+            if match and _is_abandoned(path, int(match[1])):
+                found.append(path)
+    return found
 
 
 def _is_abandoned(path: Path, process: int) -> bool:

@@ -28,7 +28,8 @@ class PublishedTable:
     """A mart as readers get it.
 
     ``name`` is both its relation in the warehouse's ``schema`` and its table in the published file;
-    ``withheld`` are declared columns that stay at home because they hold personal data.
+    ``withheld`` are declared columns that stay at home because they hold personal data. The rows of one that is not
+    ``is_guarded`` may come and go as they like.
     """
 
     model: str
@@ -38,6 +39,7 @@ class PublishedTable:
     columns: tuple[PublishedColumn, ...]
     published_order: tuple[str, ...]
     withheld: tuple[str, ...]
+    is_guarded: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,9 @@ def _read_table(node: Mapping[str, Any], may_leave: Callable[[str], bool], probl
             columns.append(PublishedColumn(name, str(column.get("description") or "").strip()))
         else:
             withheld.append(name)
+    guarded = _meta(node["config"]).get("publication_guard", True)
+    if not isinstance(guarded, bool):
+        problems.append(f"{model}: config.meta.publication_guard is {guarded!r}; write true or false.")
     if node["config"].get("materialized") == "ephemeral":
         problems.append(f"{model}: an ephemeral model has no table to publish; materialize it as a table.")
     if not node["columns"]:
@@ -115,6 +120,7 @@ def _read_table(node: Mapping[str, Any], may_leave: Callable[[str], bool], probl
         columns=tuple(columns),
         published_order=_sort_by(model, _meta(node["config"]).get("published_order"), columns, withheld, problems),
         withheld=tuple(withheld),
+        is_guarded=guarded is not False,
     )
 
 

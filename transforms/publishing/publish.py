@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import glob
 import logging
-import os
 import re
 import stat
 import time
@@ -15,9 +14,12 @@ from pathlib import Path
 
 import duckdb
 
+from transforms.durability import sync
 from transforms.locking import exclusive
 from transforms.publishing.build import build
+from transforms.publishing.checked import CheckedBuild
 from transforms.publishing.errors import PublicationError
+from transforms.publishing.guard import Confirmation, check_named, forget_held, log_confirmation, remember
 from transforms.publishing.plan import PublicationPlan
 from transforms.settings import Settings
 
@@ -34,6 +36,7 @@ class PublicationReport:
     path: Path
     run_id: str
     as_of_date: dt.date
+    fingerprint: str
     tables: dict[str, int]
     withheld: dict[str, tuple[str, ...]]
     undeclared: dict[str, tuple[str, ...]]
@@ -45,21 +48,22 @@ class PublicationReport:
 def publish(
     settings: Settings,
     plan: PublicationPlan,
-    run_id: str,
-    as_of: dt.date,
+    checked: CheckedBuild,
     watershed_version: str,
     progress: Callable[[str], None] | None = None,
+    confirmation: Confirmation | None = None,
 ) -> PublicationReport:
     """Copy the planned columns of the warehouse's marts into the readers' file and put it in place.
 
     The new file is built and read back beside the old one, then takes its name in one step: who has
     the old file open keeps it, who opens afterwards gets the new one. A second publisher waits up to
-    ``settings.lock_timeout_seconds``. ``progress`` is told in words what happens.
+    ``settings.lock_timeout_seconds``. ``progress`` is told in words what happens. A build that jumps beyond the
+    settings' bounds is held until the ``confirmation`` of a person names it; that holds for this build alone.
 
-    Raises PublicationError, with the old file untouched, when the warehouse is missing or still
-    being written, a table or column is missing, a column's type is not for BI clients, there are no
-    customers, the disk is full, or the file read back differs from the marts; LockedError when the
-    other publisher is not done in time.
+    Raises PublicationError, with the old file untouched, when the warehouse is missing, still being written or
+    changed since it was checked, a table or column is missing, a column's type is not for BI clients, there are no
+    customers, the disk is full, or the file read back differs from the marts; PublicationHeld when it jumps too far;
+    LockedError when the other publisher is not done in time.
     """
     tell = progress or (lambda message: None)
     target = settings.published
@@ -68,15 +72,20 @@ def publish(
     lock = target.with_name(f".{target.name}.lock")
     # Whoever can open the lock file can hold it, and readers have no business with it.
     lock.touch(mode=0o600)
-    with exclusive(lock, f"publication of run {run_id}", settings.lock_timeout_seconds, tell):
+    with exclusive(lock, f"publication of run {checked.run_id}", settings.lock_timeout_seconds, tell):
         _remove_leftovers(target)
         # The run's id tells an operator whose file this is; the lock makes it the only one.
-        temporary = target.with_name(f".{target.name}.{re.sub(r'[^A-Za-z0-9-]', '_', run_id)[:60]}.tmp")
+        temporary = target.with_name(f".{target.name}.{re.sub(r'[^A-Za-z0-9-]', '_', checked.run_id)[:60]}.tmp")
+        confirmed = (confirmation, check_named(settings, confirmation)) if confirmation else None
         try:
-            built = build(settings, plan, temporary, run_id, as_of, watershed_version, tell)
+            # Before the guard reads the old file: it would replay a foreign log, as every reader does.
+            warnings = [*_open_folder(target), *_set_aside_foreign_wal(target)]
+            built = build(settings, plan, temporary, checked, watershed_version, tell, confirmed)
             _seal(temporary)
             size = temporary.stat().st_size
-            warnings = [*_open_folder(target), *_set_aside_foreign_wal(target)]
+            if confirmed:
+                log_confirmation(settings, confirmed[1], confirmed[0])
+            warnings += _set_aside_foreign_wal(target)
             temporary.replace(target)
         except (duckdb.Error, OSError) as error:
             raise PublicationError(f"{target} is not replaced: {error}") from error
@@ -84,15 +93,18 @@ def publish(
             _remove_leftovers(target)
         # A client that had the old file open for writing may have begun a log until that very moment.
         warnings += _set_aside_foreign_wal(target)
-        _fsync(target.parent)
+        sync(target.parent)
+        remember(settings, built.figures, built.compared_with)
+        forget_held(settings)
     for warning in warnings:
         _log.warning(warning)
     tell(f"published {target}")
     return PublicationReport(
         path=target,
-        run_id=run_id,
-        as_of_date=as_of,
-        tables=built.rows,
+        run_id=checked.run_id,
+        as_of_date=checked.as_of_date,
+        fingerprint=built.fingerprint,
+        tables=built.figures.rows,
         withheld={table.name: table.withheld for table in plan.tables if table.withheld},
         undeclared=built.undeclared,
         size_bytes=size,
@@ -113,7 +125,7 @@ def _seal(temporary: Path) -> None:
         if temporary.with_name(temporary.name + suffix).exists():
             raise PublicationError(f"{temporary.name}{suffix} is left after the checkpoint: publish again.")
     temporary.chmod(0o444)
-    _fsync(temporary)
+    sync(temporary)
 
 
 def _set_aside_foreign_wal(target: Path) -> list[str]:
@@ -141,11 +153,3 @@ def _open_folder(target: Path) -> list[str]:
     if target.parent.stat().st_mode & stat.S_IWOTH:
         return [f"Every user may write to {target.parent} and so replace {target.name}: chmod o-w it."]
     return []
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -41,7 +41,7 @@ def comments(name: str, description: str, columns: Iterable[tuple[str, str]]) ->
     ]
 
 
-def fingerprint(relation: str, columns: list[str]) -> str:
+def fingerprint_of(relation: str, columns: list[str]) -> str:
     """Return the query of a relation's row count and content sum.
 
     The sum of the row hashes covers every cell of every type and depends neither on the order of

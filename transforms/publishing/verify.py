@@ -10,6 +10,7 @@ from pathlib import Path
 import duckdb
 
 from transforms.publishing.errors import PublicationError
+from transforms.publishing.figures import count_rows
 from transforms.publishing.plan import PUBLICATION_TABLE
 from transforms.publishing.sql import SCHEMA, TARGET, qualified
 from transforms.sql import literal
@@ -57,7 +58,7 @@ def read_publication(connection: duckdb.DuckDBPyConnection, path: Path) -> Publi
     if row is None:
         raise PublicationError(f"{path} has an empty publication table: publish again.")
     *fields, stated = row
-    info = PublicationInfo(path, *fields, tables=_counted(connection), size_bytes=path.stat().st_size)
+    info = PublicationInfo(path, *fields, tables=count_rows(connection, TARGET), size_bytes=path.stat().st_size)
     if info.tables != json.loads(stated):
         raise PublicationError(
             f"{path} doesn't hold what its publication says: publish again.",
@@ -77,16 +78,3 @@ def storage_version(connection: duckdb.DuckDBPyConnection) -> str:
         "SELECT tags['storage_version'] FROM duckdb_databases() WHERE database_name = ?", [TARGET]
     ).fetchone()
     return str(row[0] if row else "unknown").removesuffix("+")
-
-
-def _counted(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    names = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ?"
-        " AND table_name <> ? ORDER BY table_name",
-        [TARGET, SCHEMA, PUBLICATION_TABLE],
-    ).fetchall()
-    counts: dict[str, int] = {}
-    for (name,) in names:
-        row = connection.execute(f"SELECT count(*) FROM {qualified(TARGET, SCHEMA, name)}").fetchone()
-        counts[name] = row[0] if row else 0
-    return counts

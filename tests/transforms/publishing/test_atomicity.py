@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import random
 import threading
@@ -15,9 +14,7 @@ import pytest
 from transforms.locking import LockedError, exclusive
 from transforms.publishing import publish, verify_published
 
-from .toy import PUBLISHER, generation_read, plan_of, settings_of, start, write_warehouse
-
-AS_OF = dt.date(2025, 6, 30)
+from .toy import PUBLISHER, build_of, generation_read, plan_of, settings_of, start, write_warehouse
 
 READER_LOOP = """
 import duckdb, json, sys
@@ -52,7 +49,7 @@ input()
 
 
 def _publish(home: Path, run_id: str, **changes: object) -> Path:
-    return publish(settings_of(home, **changes), plan_of(home), run_id, AS_OF, "0.1.0").path
+    return publish(settings_of(home, **changes), plan_of(home), build_of(home, run_id), "0.1.0").path
 
 
 def _lock(path: Path) -> Path:
@@ -161,7 +158,7 @@ def test_a_foreign_log_is_moved_aside(home: Path) -> None:
     assert content
 
     write_warehouse(home, generation=3)
-    report = publish(settings_of(home), plan_of(home), "run-3", AS_OF, "0.1.0")
+    report = publish(settings_of(home), plan_of(home), build_of(home, "run-3"), "0.1.0")
 
     assert not log.exists()
     (aside,) = path.parent.glob("*.foreign-*")
@@ -181,7 +178,9 @@ def test_a_second_publisher_waits_and_is_told_who_publishes(home: Path) -> None:
         told.append(message)
         waiting.set()
 
-    second = threading.Thread(target=lambda: publish(settings_of(home), plan_of(home), "run-2", AS_OF, "0.1.0", tell))
+    second = threading.Thread(
+        target=lambda: publish(settings_of(home), plan_of(home), build_of(home, "run-2"), "0.1.0", tell)
+    )
     with exclusive(_lock(path), "run first", 0):
         second.start()
         assert waiting.wait(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 from transforms.publishing import publish
 from transforms.settings import PROJECT_DIR
 
-from .toy import PUBLISHER, READER, plan_of, settings_of, write_warehouse
+from .toy import PUBLISHER, READER, build_of, plan_of, settings_of, write_warehouse
 
 PEAK = """
 import atexit
@@ -45,7 +44,7 @@ def _read(python: Path, path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 def test_older_clients_open_the_file(old_python: Path, home: Path) -> None:
-    path = publish(settings_of(home), plan_of(home), "run-1", dt.date(2025, 6, 30), "0.1.0").path
+    path = publish(settings_of(home), plan_of(home), build_of(home), "0.1.0").path
     with duckdb.connect(home / "newest.duckdb", config={"storage_compatibility_version": "latest"}) as newest:
         newest.execute("CREATE SCHEMA marts; CREATE TABLE marts.customer_360 AS SELECT 1 AS generation")
 

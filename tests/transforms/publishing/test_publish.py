@@ -17,9 +17,11 @@ from transforms.publishing import PublicationError, PublicationReport, publish, 
 from transforms.publishing.sql import copy_table
 
 from .toy import (
+    AS_OF,
     MAIL,
     PHONE,
     PUBLISHER,
+    build_of,
     change_warehouse,
     column,
     generation_read,
@@ -31,11 +33,9 @@ from .toy import (
     write_warehouse,
 )
 
-AS_OF = dt.date(2025, 6, 30)
-
 
 def _publish(home: Path, run_id: str = "run-1", **changes: object) -> PublicationReport:
-    return publish(settings_of(home, **changes), plan_of(home), run_id, AS_OF, "0.1.0")
+    return publish(settings_of(home, **changes), plan_of(home), build_of(home, run_id), "0.1.0")
 
 
 def _read(path: Path) -> duckdb.DuckDBPyConnection:
@@ -52,7 +52,10 @@ def test_tables_arrive_whole_and_the_publication_names_them(home: Path) -> None:
     rows = {"channel_summary": 2, "customer_360": 300, "customer_timeline": 900}
     assert report.tables == rows
     with _read(report.path) as published:
-        stored = published.execute("FROM marts.publication").fetchall()
+        stored = published.execute(
+            "SELECT run_id, published_at, as_of_date, watershed_version, duckdb_version, storage_version, tables"
+            " FROM marts.publication"
+        ).fetchall()
         revenue = published.execute("SELECT sum(net_revenue_amount) FROM marts.customer_360").fetchone()
         last = published.execute("SELECT max(occurred_at)::varchar FROM marts.customer_timeline").fetchone()
     ((run_id, published_at, as_of, version, engine, storage, tables),) = stored
@@ -92,7 +95,7 @@ def test_no_personal_data_leaves(home: Path) -> None:
 def test_an_allowed_property_leaves(home: Path) -> None:
     plan = plan_of(home, allowed=("transactions.email",))
 
-    report = publish(settings_of(home), plan, "run-1", AS_OF, "0.1.0")
+    report = publish(settings_of(home), plan, build_of(home, "run-1"), "0.1.0")
 
     with _read(report.path) as published:
         found = published.execute("SELECT count(DISTINCT email) FROM marts.customer_360").fetchone()
@@ -196,7 +199,7 @@ def test_odd_names_and_run_ids_are_quoted(home: Path) -> None:
     change_warehouse(home, """CREATE TABLE marts."we""ird 'table" AS SELECT 1 AS "a ""b'", 2 AS "select" """)
     odd = model("we\"ird 'table", [column("a \"b'", "it's"), column("select")], "it's", published_order=["a \"b'"])
 
-    report = publish(settings_of(home), plan_of(home, {"m": odd}), "../it's/odd", AS_OF, "0.1.0")
+    report = publish(settings_of(home), plan_of(home, {"m": odd}), build_of(home, "../it's/odd"), "0.1.0")
 
     with _read(report.path) as published:
         row = published.execute("""SELECT "a ""b'", "select" FROM marts."we""ird 'table" """).fetchone()
@@ -235,7 +238,7 @@ def test_types_that_bi_clients_cannot_read_are_refused(home: Path, expression: s
     nodes = {"m": model("odd_model", [column("fine"), column("bad")]) | {"alias": "odd"}}
 
     with pytest.raises(PublicationError, match=rf"odd_model\.bad is of type {message}"):
-        publish(settings_of(home), plan_of(home, nodes), "run-1", AS_OF, "0.1.0")
+        publish(settings_of(home), plan_of(home, nodes), build_of(home, "run-1"), "0.1.0")
 
 
 def test_types_that_every_client_reads_are_published(home: Path) -> None:
@@ -247,7 +250,7 @@ def test_types_that_every_client_reads_are_published(home: Path) -> None:
     )
     nodes = {"m": model("plain", [column(name) for name in "abcdefghij"])}
 
-    report = publish(settings_of(home), plan_of(home, nodes), "run-1", AS_OF, "0.1.0")
+    report = publish(settings_of(home), plan_of(home, nodes), build_of(home, "run-1"), "0.1.0")
 
     assert report.tables == {"plain": 1}
 
@@ -397,7 +400,7 @@ def test_a_folder_that_everyone_may_write_to_is_warned_about(home: Path, caplog:
 def test_progress_is_told(home: Path) -> None:
     told: list[str] = []
 
-    publish(settings_of(home), plan_of(home), "run-1", AS_OF, "0.1.0", told.append)
+    publish(settings_of(home), plan_of(home), build_of(home, "run-1"), "0.1.0", told.append)
 
     assert "customer_timeline: 900 rows" in told
     assert told[-1].startswith("published ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -11,9 +12,11 @@ from typing import Any
 
 import duckdb
 
-from transforms.publishing import PublicationPlan, read_plan
+from transforms.publishing import CheckedBuild, PublicationPlan, read_plan
+from transforms.publishing.checked import PARTS, warehouse_state
 from transforms.settings import PROJECT_DIR, Settings
 
+AS_OF = dt.date(2025, 6, 30)
 MAIL = "@planted.example"
 PHONE = "+4915155"
 
@@ -53,10 +56,11 @@ with duckdb.connect(sys.argv[1], read_only=True) as c:
 """
 
 PUBLISHER = """
-import datetime as dt, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from transforms.publishing import publish, read_plan
 from transforms.settings import Settings
+from tests.transforms.publishing.toy import build_of
 home, run_id, kill_at = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if len(sys.argv) > 4:
     import resource
@@ -70,12 +74,19 @@ def step(message):
     print(message, flush=True)
 plan = read_plan(home / 'manifest.json', lambda tag: False)
 print('ready', flush=True)
-publish(Settings(home=home, lock_timeout_seconds=30), plan, run_id, dt.date(2025, 6, 30), '0.1.0', step)
+publish(Settings(home=home, lock_timeout_seconds=30), plan, build_of(home, run_id), '0.1.0', step)
 """
 
 
+def build_of(home: Path, run_id: str = "run-1", as_of: dt.date = AS_OF) -> CheckedBuild:
+    """The warehouse of ``home`` as a run leaves it whose checks have passed."""
+    return CheckedBuild(run_id, as_of, PARTS, warehouse_state(home / "warehouse.duckdb"))
+
+
 def settings_of(home: Path, **changes: Any) -> Settings:
-    return Settings(home=home, memory_limit="1GB", threads=2, **{"lock_timeout_seconds": 30, **changes})
+    """Settings of a small machine, without bounds on what a publication may change."""
+    bounds = {f"publication_{name}_bound": float("inf") for name in ("customers", "revenue", "segment", "rows")}
+    return Settings(home=home, memory_limit="1GB", threads=2, **{"lock_timeout_seconds": 30, **bounds, **changes})
 
 
 def write_warehouse(home: Path, generation: int = 1, people: int = 300) -> None:
