@@ -20,11 +20,12 @@ from dagster_dbt import (
     dbt_assets,
 )
 
-from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, split_at
+from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, incremental_models, split_at
 from orchestration.lineage import column_lineage
 from orchestration.retries import wait_for_readers
 from orchestration.run_lock import RunLock
 from orchestration.unchanged import building, is_unchanged, kept
+from transforms.builds import plan_increments, read_inputs
 from transforms.contracts import Contracts
 from transforms.lake.as_of import as_of_date
 from transforms.lake.records import accepted_columns
@@ -96,7 +97,7 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
     ) -> Iterator[Any]:
         context.log.info(f"dbt {name}: as of {day}")
         known_before = known_build(settings)
-        with _environment(dbt_environment(settings, day)):
+        with _environment(dbt_environment(settings, day, _planned_increments(context, settings, manifest, day))):
             # dbt writes on if this process is killed: whoever comes next waits for it too.
             with run_lock.handed_on():
                 invocation = dbt.cli(dbt_build(settings), context=context, raise_on_error=False)
@@ -138,6 +139,20 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
             yield from build(context, dbt, run_lock, day)
 
     return step
+
+
+def _planned_increments(
+    context: dg.AssetExecutionContext, settings: Settings, manifest: Path, day: dt.date | None
+) -> Path | None:
+    """Folder of the plan of what the incremental models may keep; None where there is no day to build for."""
+    if day is None:
+        return None
+    folder = settings.home / "dbt" / "increments"
+    models = incremental_models(json.loads(manifest.read_text(encoding="utf-8")))
+    plan = plan_increments(settings, models, read_inputs(settings, day), day, folder)
+    for model, steps in plan.items():
+        context.log.debug(f"{model}: " + ", ".join(f"{entity} {step}" for entity, step in steps.items()))
+    return folder
 
 
 def _followed(invocation: DbtCliInvocation, context: dg.AssetExecutionContext) -> Iterator[Any]:

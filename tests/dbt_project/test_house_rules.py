@@ -102,7 +102,7 @@ def test_staging_carries_every_column_of_its_entity(contract: Path) -> None:
     entity = contract.name.removesuffix(".odcs.yaml")
     model = DBT_PROJECT / "models" / "staging" / f"stg_{entity}.sql"
     described = {column["name"] for column in properties_of(model)["columns"]}
-    platform = {"source", "record_id", "occurred_at", "occurred_date"}
+    platform = {"source", "record_id", "occurred_at", "occurred_date", "_batch_id"}
     if "identifier]" in contract.read_text():  # products belong to nobody
         platform.add("identity_key")
     assert described == set(entity_columns(entity)) | platform
