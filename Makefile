@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run dev test lint format contracts benchmark screenshot benchmark-gate clean
+.PHONY: help setup demo run dev serve test lint format contracts benchmark screenshot benchmark-gate clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ run: setup ## run everything once on the contracts in data_contracts/sources
 dev: setup ## start Dagster's pages and daemon on http://localhost:3000
 	@mkdir -p $(DAGSTER_HOME) && cp orchestration/dagster.yaml $(DAGSTER_HOME)/
 	$(RUN)/dagster dev -m orchestration.definitions
+
+serve: setup ## run Dagster's pages and daemon as a service does, on http://localhost:3000
+	$(RUN)/watershed serve
 
 test: setup ## run all tests but the benchmarks
 	$(RUN)/pytest -n auto --dist loadgroup -m "not benchmark"

@@ -6,11 +6,13 @@ from typing import Any, TypeAlias
 
 import dagster as dg
 
+from orchestration.days import HISTORY
 from transforms.contracts import Contracts
 from transforms.settings import Settings
 from transforms.sources.files import listing_digest
 
 DAILY = "daily"
+BACKFILL = "backfill"
 # define_asset_job returns it, dagster does not export its name.
 AssetJob: TypeAlias = Any
 
@@ -19,9 +21,20 @@ def daily_job() -> AssetJob:
     """Everything, in the order of the graph."""
     return dg.define_asset_job(
         DAILY,
-        selection=dg.AssetSelection.all(),
+        selection=dg.AssetSelection.all() - dg.AssetSelection.assets(HISTORY),
         description="Pull, gate, resolve identities, build the marts, publish.",
         tags={"watershed/job": DAILY},
+    )
+
+
+def backfill_job() -> AssetJob:
+    """Past days, told again: what they rest on once, then each day of the range in one run."""
+    return dg.define_asset_job(
+        BACKFILL,
+        selection=dg.AssetSelection.assets(HISTORY).upstream(),
+        description="Pull and gate once, then tell the history tables the segments of each day of a range."
+        " The next daily run publishes them.",
+        tags={"watershed/job": BACKFILL},
     )
 
 

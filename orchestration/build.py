@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.automation import daily_job, daily_schedule, new_files_sensor
+from orchestration.automation import backfill_job, daily_job, daily_schedule, new_files_sensor
+from orchestration.days import AsOf
+from orchestration.history import history_asset
 from orchestration.ingestion import ingestion_assets
+from orchestration.monitoring import failure_sensor
 from orchestration.publication import publication_assets
 from orchestration.resolution import identity_assets
 from orchestration.run_lock import RunLock
@@ -31,14 +34,20 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *ingestion_assets(settings, contracts),
             *warehouse,
             identity_assets(settings, contracts),
+            history_asset(settings, contracts, manifest),
             *publication_assets(settings, contracts, manifest, marts),
         ],
-        jobs=[job],
+        jobs=[job, backfill_job()],
         schedules=[daily_schedule(settings, job)],
-        sensors=[new_files_sensor(settings, contracts, job)],
+        sensors=[new_files_sensor(settings, contracts, job), failure_sensor(settings)],
         resources={
+            "as_of": AsOf(),
             "dbt": dbt_resource(settings),
-            "run_lock": RunLock(path=str(settings.run_lock), timeout_seconds=settings.lock_timeout_seconds),
+            "run_lock": RunLock(
+                path=str(settings.run_lock),
+                timeout_seconds=settings.lock_timeout_seconds,
+                kept_days=settings.runs_kept_days,
+            ),
         },
         loggers={"terminal": terminal_logger},
         # One process per run: the run lock then spans all of its steps.

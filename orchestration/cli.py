@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import contracts, doctor, publish, quarantine, status
-from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, read_settings, stop
+from orchestration.commands import backfill, contracts, doctor, explain, publish, quarantine, serve, status
+from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, AsJson, print_json, read_settings, stop
 from transforms.contracts import ContractError
 from transforms.locking import LockedError
 from transforms.settings import Settings
 
+if TYPE_CHECKING:
+    from orchestration.pipeline import RunOutcome
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watershed: every channel drains into one customer.")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(quarantine.app, name="quarantine")
+app.command()(backfill.backfill)
+app.command()(serve.serve)
 app.command()(status.status)
 app.command()(doctor.doctor)
+app.command()(explain.explain)
 app.command()(publish.publish)
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, as_json: bool = False) -> RunOutcome:
     # Dagster and dbt take seconds to import: only the commands that need them wait.
     from orchestration.pipeline import run_daily
+    from orchestration.runs import failure_sentence
 
     try:
         outcome = run_daily(settings)
@@ -34,37 +42,47 @@ def _run(settings: Settings) -> None:
         raise stop(str(error), LOCKED) from error
     for finding in outcome.findings:
         typer.echo(finding, err=True)
+    if as_json:
+        print_json(asdict(outcome) | {"published": settings.published})
     if not outcome.success:
-        steps = ", ".join(outcome.failed_steps) or "a check that blocks"
-        where = settings.published
-        text = f"The run {outcome.run_id} failed at {steps}. {where} is as it was; mend the cause and run again."
-        raise stop(text, FAILED)
+        raise stop(failure_sentence(outcome.run_id, outcome.failed_steps, outcome.reason, settings), FAILED)
+    return outcome
 
 
 @app.command()
 def run(
     as_of: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day that counts.")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Run everything once: pull, gate, identities, marts, publication."""
+    """Run everything once: pull, gate, identities, marts, publication.
+
+    Exit codes: 0 published, 1 a step or a check that blocks failed, 2 a contract has a fault, 3 another run holds the
+    installation, 4 a setting is wrong. Whatever fails, the published file is as it was.
+    """
     settings = read_settings(as_of=as_of.date() if as_of else None)
-    _run(settings)
-    typer.echo(f"Published: {settings.published}")
+    _run(settings, as_json)
+    if not as_json:
+        typer.echo(f"Published: {settings.published}")
 
 
 @app.command()
 def demo(
     people: Annotated[int | None, typer.Option(help="Size of the sample company.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sample company.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the seeded sample company, run everything, and print what was built."""
-    from orchestration.summary import print_summary
+    from orchestration.summary import print_summary, summary
     from transforms.demo import write_company
 
     started = time.monotonic()
     settings = read_settings(demo_people=people, demo_seed=seed)
     company = write_company(settings, lambda text: typer.echo(f"{time.monotonic() - started:7.1f} s  {text}", err=True))
     _run(settings)
-    print_summary(settings, company, time.monotonic() - started)
+    if as_json:
+        print_json(summary(settings, company, time.monotonic() - started))
+    else:
+        print_summary(settings, company, time.monotonic() - started)
 
 
 if __name__ == "__main__":

@@ -42,11 +42,11 @@ def dbt_environment(settings: Settings, as_of: dt.date | None = None, increments
 
 
 def incremental_models(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Name of each incremental model, with the entities that it takes up."""
+    """Name of each model that grows with the lake, with the entities that it takes up."""
     return {
         node["name"]: list(node["config"]["meta"]["increment_of"])
         for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and node["config"]["materialized"] == "incremental"
+        if node["resource_type"] == "model" and "increment_of" in node["config"]["meta"]
     }
 
 
@@ -56,17 +56,41 @@ def split_at(manifest: Mapping[str, Any], model: str) -> tuple[str, str]:
     Spelled out instead of excluded, because dbt excludes a test as soon as one of its models is excluded: a test
     that compares models of both parts would be in neither.
     """
-    nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in {"model", "seed"}}
-    upstream: set[str] = set()
-    waiting = [key for key, node in nodes.items() if node["name"] == model]
-    while waiting:
-        key = waiting.pop()
-        if key in nodes and key not in upstream:
-            upstream.add(key)
-            waiting += nodes[key]["depends_on"]["nodes"]
-    names = {key: "fqn:" + ".".join(node["fqn"]) for key, node in sorted(nodes.items())}
+    nodes = _nodes(manifest)
+    upstream = _upstream(nodes, model)
+    names = _names(nodes)
     used = {source for key in upstream for source in nodes[key]["depends_on"]["nodes"] if source not in nodes}
     sources = {key: "source:" + ".".join(node["fqn"][-2:]) for key, node in sorted(manifest["sources"].items())}
     before = [name for key, name in (names | sources).items() if key in upstream | used]
     after = [name for key, name in (names | sources).items() if key not in upstream | used]
     return " ".join(before), " ".join(after)
+
+
+def history_selections(manifest: Mapping[str, Any]) -> tuple[str, str]:
+    """Selections of what the history needs of a day: the models before identity, and those from there to its log."""
+    nodes = _nodes(manifest)
+    names = _names(nodes)
+    before = _upstream(nodes, "int_identity_observations")
+    after = _upstream(nodes, "int_segment_log") - before
+    return " ".join(names[key] for key in sorted(before)), " ".join(names[key] for key in sorted(after))
+
+
+def _nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in {"model", "seed"}}
+
+
+def _names(nodes: Mapping[str, Any]) -> dict[str, str]:
+    return {key: "fqn:" + ".".join(node["fqn"]) for key, node in sorted(nodes.items())}
+
+
+def _upstream(nodes: Mapping[str, Any], model: str) -> set[str]:
+    """A model and all models and seeds that it stands on."""
+    found: set[str] = set()
+    waiting = [key for key, node in nodes.items() if node["name"] == model]
+    while waiting:
+        key = waiting.pop()
+        if key in nodes and key not in found:
+            found.add(key)
+            # Seeds stand on nothing.
+            waiting += nodes[key]["depends_on"].get("nodes", ())
+    return found

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from orchestration.monitoring import freshness
 from orchestration.quality import dataset_check_result, dataset_check_spec
 from orchestration.retries import ask_again
 from orchestration.run_lock import RunLock
@@ -54,7 +55,8 @@ def _source_asset(settings: Settings, contract: SourceContract) -> dg.AssetsDefi
         key=key,
         group_name=SOURCES_GROUP,
         kinds={contract.server.format, "parquet"},
-        owners=list(contract.owners),
+        owners=list(contract.owners) or [OWNER],
+        freshness_policy=freshness([contract]),
         description=f"{contract.description}\n\nFeeds {contract.entity.name}; contract {contract.file.name}.",
         metadata={
             "dagster/column_schema": _column_schema(contract.entity),
@@ -121,6 +123,7 @@ def _entity_asset(settings: Settings, contracts: Contracts, entity: Entity) -> d
         group_name=LAKE_GROUP,
         kinds={"parquet"},
         owners=[OWNER],
+        freshness_policy=freshness(contracts.sources_of(entity.name)),
         description=f"{entity.description}\n\n{entity.grain}",
         metadata={"dagster/column_schema": _column_schema(entity)},
     )

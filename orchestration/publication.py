@@ -1,4 +1,4 @@
-"""The readers' file as an asset, behind every model and its blocking checks."""
+"""The readers' file as an asset, behind every model and its blocking checks, and the page for people beside it."""
 
 from collections.abc import Iterable
 from importlib.metadata import version
@@ -6,22 +6,24 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.days import AsOf
 from orchestration.run_lock import RunLock
 from orchestration.unchanged import WHY, building, is_unchanged
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
-from transforms.lake.as_of import as_of_date
 from transforms.publishing import PublicationError, PublicationHeld, checked_build, publish, read_plan
+from transforms.publishing.report import write_report
 from transforms.settings import Settings
 
 PUBLISHED = dg.AssetKey(["published", "customer360"])
+REPORT = dg.AssetKey(["published", "report"])
 
 
 def publication_assets(
     settings: Settings, contracts: Contracts, manifest: Path, marts: Iterable[dg.AssetKey]
 ) -> list[dg.AssetsDefinition]:
-    """Publication after all marts."""
-    return [_publication_asset(settings, contracts, manifest, marts)]
+    """Publication after all marts, and its report."""
+    return [_publication_asset(settings, contracts, manifest, marts), _report_asset(settings)]
 
 
 def _publication_asset(
@@ -36,8 +38,8 @@ def _publication_asset(
         description="The file that BI tools, notebooks and SQL clients open: the marts without personal data.",
         metadata={"path": dg.MetadataValue.path(str(settings.published))},
     )
-    def customer360(context: dg.AssetExecutionContext, run_lock: RunLock) -> dg.MaterializeResult:
-        day = as_of_date(settings, contracts)
+    def customer360(context: dg.AssetExecutionContext, run_lock: RunLock, as_of: AsOf) -> dg.MaterializeResult:
+        day = as_of.date(settings, contracts)
         if is_unchanged(context, settings, day):
             return dg.MaterializeResult(metadata={"unchanged": WHY})
         try:
@@ -68,3 +70,25 @@ def _publication_asset(
         )
 
     return customer360
+
+
+def _report_asset(settings: Settings) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=REPORT,
+        deps=[PUBLISHED],
+        group_name="publication",
+        kinds={"html"},
+        owners=[OWNER],
+        description="One page for people: segments, value, journey, channels and the quality of the data behind them.",
+    )
+    def report(run_lock: RunLock) -> dg.MaterializeResult:
+        pages = write_report(settings)
+        return dg.MaterializeResult(
+            metadata={
+                "page": dg.MetadataValue.url(pages.latest.as_uri()),
+                "path": dg.MetadataValue.path(str(pages.latest)),
+                "kept_as": dg.MetadataValue.path(str(pages.kept)),
+            }
+        )
+
+    return report

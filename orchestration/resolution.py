@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from orchestration.days import AsOf
 from orchestration.run_lock import RunLock
 from orchestration.unchanged import building, is_unchanged, kept
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.identity import resolve_identities
 from transforms.identity.store import SCHEMAS
-from transforms.lake.as_of import as_of_date
 from transforms.settings import Settings
 
 OBSERVATIONS = dg.AssetKey(["intermediate", "int_identity_observations"])
@@ -43,8 +43,8 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
             for table, text in TABLES.items()
         ],
     )
-    def identity(context: dg.AssetExecutionContext, run_lock: RunLock) -> Iterator[dg.MaterializeResult]:
-        day = as_of_date(settings, contracts)
+    def identity(context: dg.AssetExecutionContext, run_lock: RunLock, as_of: AsOf) -> Iterator[dg.MaterializeResult]:
+        day = as_of.date(settings, contracts)
         if day is None:
             raise dg.Failure("the lake is empty: no source has delivered a row that keeps its contract")
         if is_unchanged(context, settings, day):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import PrivateAttr
 
-from orchestration.runs import close_abandoned
+from orchestration.runs import close_abandoned, forget_old_runs
 from transforms.locking import exclusive, handed_on
 
 
@@ -22,6 +23,7 @@ class RunLock(dg.ConfigurableResource):
 
     path: str
     timeout_seconds: float
+    kept_days: int
     _descriptor: int = PrivateAttr(default=-1)
 
     @contextmanager
@@ -35,6 +37,7 @@ class RunLock(dg.ConfigurableResource):
                 for run in close_abandoned(context.instance, context.run_id, self.timeout_seconds):
                     if log:
                         log.warning(f"run {run} was killed; this one completes its work")
+                forget_old_runs(context.instance, dt.timedelta(days=self.kept_days))
             yield self
 
     @contextmanager

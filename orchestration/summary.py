@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +32,21 @@ def _text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     return f"{value:,}" if not isinstance(value, str) else value
+
+
+def summary(settings: Settings, company: CompanySummary, elapsed_seconds: float) -> dict[str, Any]:
+    """What a demo run built, for programs: the figures that ``print_summary`` prints."""
+    overview = read_overview(settings.published)
+    columns = ("source", "files", "read", "accepted", "quarantined", "duplicate")
+    return {
+        "published": settings.published,
+        "as_of_date": overview.as_of,
+        "people": company.people,
+        "customers": overview.customers,
+        "sources": [dict(zip(columns, row, strict=True)) for row in overview.sources],
+        "identity": asdict(score_run(settings)),
+        "elapsed_seconds": round(elapsed_seconds, 1),
+    }
 
 
 def print_summary(settings: Settings, company: CompanySummary, elapsed_seconds: float) -> None:

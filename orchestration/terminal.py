@@ -35,7 +35,11 @@ def _failure(event: dg.DagsterEvent) -> str:
     error = event.step_failure_data.error
     while error and error.cause:
         error = error.cause
-    return f"FAILED {event.step_key}: {error.message.strip() if error else event.message}"
+    text = error.message.strip() if error else str(event.message)
+    # Dagster's own failure carries a sentence for people; the name of its class is none of it.
+    if error and error.cls_name == dg.Failure.__name__:
+        text = text.partition(": ")[2]
+    return f"FAILED {event.step_key}: {text}"
 
 
 def _terminal(_: dg.InitLoggerContext) -> logging.Logger:

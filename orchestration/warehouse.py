@@ -20,6 +20,7 @@ from dagster_dbt import (
     dbt_assets,
 )
 
+from orchestration.days import HISTORY, AsOf
 from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, incremental_models, split_at
 from orchestration.lineage import column_lineage
 from orchestration.retries import wait_for_readers
@@ -27,7 +28,6 @@ from orchestration.run_lock import RunLock
 from orchestration.unchanged import building, is_unchanged, kept
 from transforms.builds import plan_increments, read_inputs
 from transforms.contracts import Contracts
-from transforms.lake.as_of import as_of_date
 from transforms.lake.records import accepted_columns
 from transforms.locking import exclusive
 from transforms.publishing import known_build, note_failed, note_passed
@@ -40,7 +40,7 @@ TRANSLATOR = DagsterDbtTranslator(DagsterDbtTranslatorSettings(enable_source_tes
 
 
 @contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
     """dbt takes its settings from the environment alone, and Dagster hands it ours."""
     before = dict(os.environ)
     os.environ.update(variables)
@@ -97,7 +97,7 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
     ) -> Iterator[Any]:
         context.log.info(f"dbt {name}: as of {day}")
         known_before = known_build(settings)
-        with _environment(dbt_environment(settings, day, _planned_increments(context, settings, manifest, day))):
+        with environment(dbt_environment(settings, day, _planned_increments(context, settings, manifest, day))):
             # dbt writes on if this process is killed: whoever comes next waits for it too.
             with run_lock.handed_on():
                 invocation = dbt.cli(dbt_build(settings), context=context, raise_on_error=False)
@@ -126,12 +126,14 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
             raise failure
         is_whole = context.selected_asset_keys == step.keys and context.selected_asset_check_keys == step.check_keys
         note_passed(settings, known_before, name, is_whole, day, context.run_id)
+        if name == "model" and is_whole and day:
+            context.log_event(dg.AssetMaterialization(HISTORY, partition=day.isoformat()))
         # Logs and compiled SQL of a run that went well are 10 MB that nobody reads.
         shutil.rmtree(invocation.target_path, ignore_errors=True)
 
     @dbt_assets(manifest=manifest, name=name, select=select, dagster_dbt_translator=TRANSLATOR)
-    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock) -> Iterator[Any]:
-        day = as_of_date(settings, contracts)
+    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock, as_of: AsOf) -> Iterator[Any]:
+        day = as_of.date(settings, contracts)
         if is_unchanged(context, settings, day):
             yield from kept(context, {"__".join(table): rows for table, rows in row_counts(settings.warehouse).items()})
             return

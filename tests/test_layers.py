@@ -18,7 +18,7 @@ SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|CREATE\s+(OR\s+REPLACE\s+)?TABLE|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.S
 )
 # Who may import whom inside transforms, as the rooms of the architecture say; everyone may use the shared modules.
-SHARED = {"settings", "sql", "locking", "warehouse", "durability"}
+SHARED = {"settings", "sql", "locking", "warehouse", "durability", "pages"}
 MAY_IMPORT = {
     "contracts": set(),
     "sources": {"contracts"},
@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "identity": set(),
     "builds": {"identity"},
     "publishing": set(),
-    "operations": {"contracts", "sources", "lake", "publishing"},
+    "operations": {"contracts", "sources", "lake", "identity", "publishing"},
     "demo": {"contracts", "publishing"},
 }
 

@@ -15,3 +15,24 @@
 {% macro is_known(at) -%}
     {{ at }} < {{ day_start(add_days(as_of_date(), 1)) }}
 {%- endmacro %}
+
+{#-
+  Accepted rows of an entity as they were known at the end of the as_of day: of each key the version that counted
+  then. Rows whose own moment lies after as_of are left to is_known.
+-#}
+{% macro known_rows(entity) -%}
+    (
+        select accepted.*
+        from {{ source('lake', entity) }} as accepted
+        where
+            not exists (
+                select 1
+                from {{ superseded_rows(entity) }} as superseded
+                where
+                    accepted._batch_id = superseded._batch_id
+                    and accepted._row = superseded._row
+                    and superseded._from_at < {{ day_start(add_days(as_of_date(), 1)) }}
+                    and superseded._until_at >= {{ day_start(add_days(as_of_date(), 1)) }}
+            )
+    )
+{%- endmacro %}

@@ -111,3 +111,12 @@
 {% macro regex_strip(value, pattern) %}{{ return(adapter.dispatch('regex_strip')(value, pattern)) }}{% endmacro %}
 {% macro duckdb__regex_strip(value, pattern) -%} regexp_replace({{ value }}, '{{ pattern }}', '', 'g') {%- endmacro %}
 {% macro spark__regex_strip(value, pattern) -%} regexp_replace({{ value }}, '{{ pattern }}', '') {%- endmacro %}
+
+{#- What the gate keeps beside an entity's accepted rows: which of them do not count, since when and until when. -#}
+{% macro superseded_rows(entity) %}{{ return(adapter.dispatch('superseded_rows')(entity)) }}{% endmacro %}
+{% macro duckdb__superseded_rows(entity) -%}
+    read_parquet('{{ var("lake_path") }}/{{ entity }}/*/*/superseded.parquet')
+{%- endmacro %}
+{% macro spark__superseded_rows(entity) -%}
+    parquet.`{{ var("lake_path") }}/{{ entity }}/*/*/superseded.parquet`
+{%- endmacro %}

@@ -24,7 +24,8 @@
 
 {#- dbt asks this of each incremental model: in full, unless at least one entity can be continued. -#}
 {% macro should_full_refresh() -%}
-    {%- if config.get('materialized') != 'incremental' -%}{{ return(flags.FULL_REFRESH) }}{%- endif -%}
+    {%- if config.get('full_refresh') is not none -%}{{ return(config.get('full_refresh')) }}{%- endif -%}
+    {%- if 'increment_of' not in config.get('meta', {}) -%}{{ return(flags.FULL_REFRESH) }}{%- endif -%}
     {%- if flags.FULL_REFRESH or not execute -%}{{ return(true) }}{%- endif -%}
     {%- set plan = increment_plan() -%}
     {%- set continued = [] -%}

@@ -15,6 +15,7 @@ from transforms import publishing
 from transforms.contracts import ContractError, load_contracts
 from transforms.locking import LockedError, exclusive
 from transforms.publishing import Confirmation, PublicationError, PublicationHeld, checked_build, read_plan
+from transforms.publishing.report import write_report
 
 
 def publish(
@@ -37,6 +38,7 @@ def publish(
             build = checked_build(settings)
             plan = read_plan(prepare_manifest(settings), contracts.may_leave)
             report = publishing.publish(settings, plan, build, version("watershed-cdp"), _say, confirmation)
+            page = write_report(settings).latest
     except ContractError as error:
         raise stop(str(error), BAD_CONTRACT) from error
     except LockedError as error:
@@ -50,9 +52,9 @@ def publish(
     for warning in report.warnings:
         _say(warning)
     if as_json:
-        typer.echo(json.dumps({"published": True, **asdict(report)}, default=str, ensure_ascii=False))
+        typer.echo(json.dumps({"published": True, **asdict(report), "report": page}, default=str, ensure_ascii=False))
         return
-    typer.echo(f"Published: {report.path}")
+    typer.echo(f"Published: {report.path}\nReport: {page}")
 
 
 def _say(text: str) -> None:

@@ -41,7 +41,14 @@ RECORD_COLUMNS = {
     "new_columns": "VARCHAR[]",
     "absent_columns": "VARCHAR[]",
 }
-SUPERSEDED_COLUMNS = {"_batch_id": "VARCHAR", "_row": "BIGINT", "_kind": "VARCHAR", "_superseded_by": "VARCHAR"}
+SUPERSEDED_COLUMNS = {
+    "_batch_id": "VARCHAR",
+    "_row": "BIGINT",
+    "_kind": "VARCHAR",
+    "_superseded_by": "VARCHAR",
+    "_from_at": "TIMESTAMP",
+    "_until_at": "TIMESTAMP",
+}
 QUARANTINE_COLUMNS = {
     "entity": "VARCHAR",
     "_source": "VARCHAR",

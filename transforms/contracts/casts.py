@@ -29,6 +29,7 @@ _ISO_DATE = r"\d{4}-\d{2}-\d{2}"
 _ISO_TIME = _ISO_DATE + r"[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 # No zone is further from Greenwich than 14 hours; DuckDB would compute with +99:00 all the same.
 _ISO_ZONE = r"(Z|[+-](0\d|1[0-4])(:?[0-5]\d)?)"
+_UTC = ("UTC", "Etc/UTC")
 
 
 def strict_cast(value: str, found_type: str, mapping: Mapping) -> str:
@@ -123,11 +124,14 @@ def _timestamp(value: str, mapping: Mapping) -> str:
         parsed = f"try_strptime({text}, {literal(mapping.time_format)})"
         then = f"(CAST({parsed} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')" if zoned else _to_utc(parsed, mapping.time_zone)
         return _matching(value, shape(mapping.time_format), then)
-    local = _to_utc(f"TRY_CAST({value} AS TIMESTAMP)", mapping.time_zone)
+    # What has this form is a moment or no date at all, never an infinite one.
+    local = f"TRY_CAST({value} AS TIMESTAMP)"
+    if mapping.time_zone not in _UTC:
+        local = f"(({local} AT TIME ZONE {literal(mapping.time_zone)}) AT TIME ZONE 'UTC')"
     return (
-        f"CASE WHEN regexp_full_match({value}, {literal(_ISO_TIME + _ISO_ZONE)})"
-        f" THEN (TRY_CAST({value} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
-        f" WHEN regexp_full_match({value}, {literal(_ISO_TIME)}) THEN {local} END"
+        f"CASE WHEN regexp_full_match({value}, {literal(_ISO_TIME)}) THEN {local}"
+        f" WHEN regexp_full_match({value}, {literal(_ISO_TIME + _ISO_ZONE)})"
+        f" THEN (TRY_CAST({value} AS TIMESTAMPTZ) AT TIME ZONE 'UTC') END"
     )
 
 
@@ -140,7 +144,7 @@ def _finite(value: str) -> str:
 
 
 def _to_utc(value: str, zone: str) -> str:
-    if zone in {"UTC", "Etc/UTC"}:
+    if zone in _UTC:
         return f"CASE WHEN isfinite({value}) THEN {value} END"
     local = f"{value} AT TIME ZONE {literal(zone)}"
     return f"CASE WHEN isfinite({value}) THEN (({local}) AT TIME ZONE 'UTC') END"

@@ -27,7 +27,7 @@ class RawTable:
     columns: MappingType[str, str]
     first_row: int | None = None
     text: str | None = None
-    extra: str = "CAST(NULL AS VARCHAR)"
+    extra: str | None = None
     fault: str | None = None
 
     @property
@@ -48,6 +48,14 @@ class RawTable:
         return tuple(self.columns) if self.text is None else (self.text,)
 
 
+@dataclass(frozen=True)
+class GateQuery:
+    """``rows`` is SQL with a row per raw row, ``constants`` SQL for the columns that are the same in all of them."""
+
+    rows: str
+    constants: MappingType[str, str]
+
+
 def key_hash(contract: SourceContract, prefix: str = "") -> str:
     """SQL for the 64-bit hash of an entity's key; DuckDB's own hash, so see ``hash_version``."""
     dot = f"{prefix}." if prefix else ""
@@ -61,8 +69,11 @@ def gate_query(
     received_at: str,
     types_known: dict[tuple[tuple[str, str], ...], dict[str, str]] | None = None,
     careful: bool = False,
-) -> str:
-    """SQL with a row per raw row: every column of the entity, ``_extra``, ``_key_hash``, ``_reasons``, ``_raw``.
+) -> GateQuery:
+    """Compile the gate: every column of the entity, ``_extra``, ``_key_hash``, ``_reasons``, ``_raw``.
+
+    Columns that nothing is mapped to, or that an expression without a column fills, are constants: millions of equal
+    values need not pass through memory.
 
     ``_reasons`` is NULL for a good row, else all broken rules joined by '; '; ``_raw`` is the record as it came, for
     rows with reasons only. ``_row`` is there where the raw table numbers its rows. ``received_at`` is an ISO timestamp
@@ -72,6 +83,7 @@ def gate_query(
     """
     source = _with_absent_columns(contract, raw)
     values = {mapping.column.name: _value(mapping) for mapping in contract.mappings}
+    constants: dict[str, str] = {} if raw.extra else {"_extra": "CAST(NULL AS VARCHAR)"}
     types = _types(connection, values, source, raw.columns, {} if types_known is None else types_known)
     mapped = {mapping.column.name: mapping for mapping in contract.mappings}
     typed, reasons = [], []
@@ -83,15 +95,19 @@ def gate_query(
     for column in contract.entity.columns:
         name = identifier(column.name)
         if column.name not in values:
-            typed.append(f"CAST(NULL AS {column.physical_type}) AS {name}")
+            constants[column.name] = f"CAST(NULL AS {column.physical_type})"
+            typed.append(f"{constants[column.name]} AS {name}")
             continue
         value = f"v.{identifier('_v_' + column.name)}"
         cast = strict_cast(value, types[column.name], mapped[column.name])
+        if not mapped[column.name].source_columns:
+            constant = strict_cast(values[column.name], types[column.name], mapped[column.name])
+            constants[column.name] = f"CAST({constant} AS {column.physical_type})"
         typed.append(f"CAST({cast} AS {column.physical_type}) AS {name}")
         reasons += _column_reasons(column, value, types[column.name])
     reasons += [_rule_reason(rule, careful) for rule in (*contract.entity.rules, *contract.rules)]
     kept = {name: f"_p_{position}" for position, name in enumerate(raw.payload_columns)}
-    selected = [f"{raw.extra} AS _extra", *_raw_struct(contract)]
+    selected = [*([f"{raw.extra} AS _extra"] if raw.extra else []), *_raw_struct(contract)]
     selected += [f"{identifier(name)} AS {alias}" for name, alias in kept.items()]
     selected += [f"{sql} AS {identifier('_v_' + name)}" for name, sql in values.items()]
     selected += [f"TRY([{sql}]) IS NULL AS {identifier('_failed_' + name)}" for name, sql in computed.items()]
@@ -106,11 +122,12 @@ def gate_query(
         # What is no record breaks every rule; only the first cause is worth a word.
         selected.append(f"({raw.fault}) AS _fault")
         verdict = f"CASE WHEN t._fault IS NOT NULL THEN t._fault WHEN {failed} THEN concat_ws('; ', {texts}) END"
-    names = ", ".join(identifier(column.name) for column in contract.entity.columns)
+    names = [*(column.name for column in contract.entity.columns), *(["_extra"] if raw.extra else [])]
+    varying = "".join(f"{identifier(name)}, " for name in names if name not in constants)
     # The record's text is made for refused rows only: it costs more than all the checks.
     payload = raw.payload(kept)
-    return f"""
-        SELECT {numbered}{names}, _extra, {key_hash(contract)} AS _key_hash, _reasons,
+    rows = f"""
+        SELECT {numbered}{varying}{key_hash(contract)} AS _key_hash, _reasons,
                CASE WHEN _reasons IS NOT NULL THEN {payload} END AS _raw
         FROM (
             SELECT t.*, {verdict} AS _reasons
@@ -120,6 +137,7 @@ def gate_query(
             ) AS t
         ) AS u
     """
+    return GateQuery(rows, constants)
 
 
 def _with_absent_columns(contract: SourceContract, raw: RawTable) -> str:

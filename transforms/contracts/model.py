@@ -11,7 +11,7 @@ from pathlib import Path
 from transforms.contracts.dataset_rules import DatasetRule
 
 # Raise it when the gate reads the same contract in another way: every landed file is then gated anew.
-GATE_VERSION = 3
+GATE_VERSION = 4
 # What a second row of a key means: a fault (append), a newer version (upsert), or each file is the whole (snapshot).
 LOAD_MODES = ("append", "upsert", "snapshot")
 # What orders versions where no column does: the file's arrival.
@@ -132,6 +132,8 @@ class SourceContract:
     load_mode: str = "append"
     latest_by: str = RECEIVED_AT
     max_deleted_share: float = 0.2
+    # SQL over _file: since when the file's content holds; None: since the file came.
+    delivered_at: str | None = None
     # The provider's own types of physical columns, where the contract names them.
     physical_types: dict[str, str] = field(default_factory=dict, hash=False)
     # Not part of the fingerprint: they judge a load and decide nothing about a row.
@@ -180,6 +182,7 @@ class SourceContract:
                 mappings,
                 self.load_mode,
                 self.latest_by,
+                self.delivered_at,
                 sorted(self.physical_types.items()),
                 self.block_rate,
                 self.max_deleted_share,

@@ -38,6 +38,7 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
     problems += _mapping_gaps(document, entity, mappings)
     server = build_server(document, schema, problems)
     load_mode, latest_by = _load_mode(document, schema, entity, problems)
+    delivered_at = _delivered_at(document, schema, load_mode, latest_by, problems)
     rules = row_rules(document, schema, [column.name for column in entity.columns], True, problems)
     measured = dataset_rules(document, schema, [column.name for column in entity.columns], problems)
     freshness = _freshness(document, problems)
@@ -69,6 +70,7 @@ def build_source(document: Document, entities: dict[str, Entity]) -> SourceContr
         load_mode=load_mode,
         latest_by=latest_by,
         max_deleted_share=max_deleted,
+        delivered_at=delivered_at,
         physical_types={
             str(node["physicalName"]): str(node["physicalType"]).upper()
             for node in schema.get("properties") or []
@@ -93,6 +95,29 @@ def _load_mode(document: Document, schema: dict[str, Any], entity: Entity, probl
         message = "latestBy orders versions, and only loadMode 'upsert' has any."
         problems.append(document.problem(at, message, "Add 'loadMode: upsert', or leave latestBy out."))
     return mode, latest_by
+
+
+def _delivered_at(
+    document: Document, schema: dict[str, Any], load_mode: str, latest_by: str, problems: list[Problem]
+) -> str | None:
+    """Expression over the file's name for the moment since which its content holds; None where there is none."""
+    at: NodePath = ("schema", 0, "customProperties")
+    written = custom_property(schema, "deliveredAt")
+    if written is None:
+        return None
+    expression = str(written)
+    remedy = "Write one SQL expression over _file, such as strptime(_file, 'stock_%Y-%m-%d.csv')."
+    try:
+        used = {parts[0] for parts in referenced_columns(expression)}
+    except ExpressionError as error:
+        problems.append(document.problem(at, f"deliveredAt: {error}.", remedy))
+        return None
+    if used != {"_file"}:
+        problems.append(document.problem(at, "deliveredAt has to read _file and nothing else.", remedy))
+    if load_mode == "append" or latest_by != RECEIVED_AT:
+        message = "deliveredAt orders files, and only of a snapshot or an upsert by arrival the order counts."
+        problems.append(document.problem(at, message, "Leave it out."))
+    return expression
 
 
 def _mapping(

@@ -15,14 +15,15 @@ def secret_fingerprint(secret: bytes) -> str:
 
 
 def load_last_state(connection: duckdb.DuckDBPyConnection, store: IdentityStore, secret: bytes) -> None:
-    """Make ``last_registry``, ``last_issued`` and ``last_aliases``: the current outcome, or empty before the first run.
+    """Make ``last_registry``, ``last_issued`` and ``last_aliases``: the outcome of the latest day, or empty tables.
 
     With another secret than the last run's, identifiers are found again by their values, as far as the last run's
     table holds them; identifiers that had gone from the data by then are forgotten.
     """
     for table in ("registry", "issued", "aliases"):
         if store.exists():
-            rows = f"SELECT * FROM read_parquet({literal(store.file(table))})"
+            file = store.remembered / f"{table}.parquet"
+            rows = f"SELECT * FROM read_parquet({literal(file)})"
         else:
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in SCHEMAS[table].items())
             rows = f"SELECT {nothing} LIMIT 0"
@@ -33,5 +34,5 @@ def load_last_state(connection: duckdb.DuckDBPyConnection, store: IdentityStore,
             SELECT keyed_hash(i.identifier_type || ':' || i.identifier_value, 32) AS identifier_key,
                    r.customer_id, r.origin_id
             FROM last_registry r
-            JOIN read_parquet({literal(store.file("identifiers"))}) i USING (identifier_key)
+            JOIN read_parquet({literal(store.remembered / "identifiers.parquet")}) i USING (identifier_key)
         """)

@@ -44,7 +44,8 @@ def resolve_identities(
     rows never matters. A second run over the same observations changes nothing.
 
     :param phone_regions: source → ISO region of its national telephone numbers.
-    :param as_of: day from which new aliases hold.
+    :param as_of: day of the outcome, from which new aliases hold; one for an earlier day than the last is not
+        remembered.
     :param run_id: name of the run and of its folder.
     :param progress: called with a line after each step.
     :param policy: default ``policy.yaml`` beside this module.
@@ -58,7 +59,7 @@ def resolve_identities(
     seconds: dict[str, float] = {}
     with (
         scratch_connection(settings) as connection,
-        store.new_run(run_id, _state(secret, policy)) as folder,
+        store.new_run(run_id, _state(secret, policy, as_of)) as folder,
     ):
         define_keyed_hash(connection, secret)
         with _step("read", seconds, progress):
@@ -97,8 +98,9 @@ def ensure_empty_state(settings: Settings) -> None:
         write_empty_tables(folder)
 
 
-def _state(secret: bytes, policy: Policy) -> dict[str, Any]:
+def _state(secret: bytes, policy: Policy, as_of: date | None = None) -> dict[str, Any]:
     return {
+        "as_of": as_of.isoformat() if as_of else None,
         "normaliser_version": NORMALISER_VERSION,
         "policy_version": policy.version,
         "secret_fingerprint": secret_fingerprint(secret),

@@ -8,7 +8,11 @@ same people the same ids:
   its keyed hash: the customer it belonged to last, and the first it belonged to. Identifiers that have gone from the
   data stay, so that a source that is absent for a day does not cost its customers their ids.
 - ``issued.parquet`` (customer_id, created_run, generation): every id ever given.
-- ``state.json``: versions, and a fingerprint of the secret.
+- ``state.json``: versions, the day, and a fingerprint of the secret.
+
+Memory goes forward only: a run for an earlier day takes its ids from the outcome of the latest one and leaves no trace
+in it. ``memory`` names that outcome while the current one is of an earlier day. Customers who were one in May and are
+two in June would else change their ids with a look back to May.
 """
 
 from __future__ import annotations
@@ -72,18 +76,24 @@ class IdentityStore:
         self.folder = settings.lake / "identity"
         self.runs = self.folder / "runs"
         self.current = self.folder / "current"
+        self.memory = self.folder / "memory"
 
     def exists(self) -> bool:
         """Whether some run's outcome is current."""
         return (self.current / "state.json").exists()
+
+    @property
+    def remembered(self) -> Path:
+        """Folder of the outcome that the next run takes ids from: the current one, or that of a later day."""
+        return self.memory if _day(self.memory) > _day(self.current) else self.current
 
     def file(self, table: str) -> Path:
         """Current Parquet file of a table of :data:`SCHEMAS`."""
         return self.current / f"{table}.parquet"
 
     def state(self) -> dict[str, Any]:
-        """What the current run wrote about itself."""
-        return json.loads((self.current / "state.json").read_text(encoding="utf-8"))
+        """What the run wrote about itself that the next one takes ids from."""
+        return json.loads((self.remembered / "state.json").read_text(encoding="utf-8"))
 
     @contextmanager
     def new_run(self, run_id: str, state: dict[str, Any]) -> Iterator[Path]:
@@ -104,7 +114,10 @@ class IdentityStore:
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
-        self._point_at(self._keep(draft, run_id))
+        run = self._keep(draft, run_id)
+        if _day(run) < _day(self.remembered):
+            self._link(self.memory, self.remembered.resolve())
+        self._point_at(run)
         self.clean()
 
     def _keep(self, draft: Path, run_id: str) -> Path:
@@ -118,25 +131,37 @@ class IdentityStore:
         return target
 
     def _point_at(self, run: Path) -> None:
-        link = self.folder / f"{_DRAFT}current"
+        self._link(self.current, run)
+
+    def _link(self, name: Path, run: Path) -> None:
+        link = self.folder / f"{_DRAFT}{name.name}"
         link.unlink(missing_ok=True)
-        link.symlink_to(run.relative_to(self.folder))
-        link.replace(self.current)
+        link.symlink_to(Path("runs") / run.name)
+        link.replace(name)
         _sync(self.folder)
 
     def clean(self) -> None:
         """Remove what crashed runs left, and all but the last runs. The current one always stays."""
-        (self.folder / f"{_DRAFT}current").unlink(missing_ok=True)
+        for name in (self.current, self.memory):
+            (self.folder / f"{_DRAFT}{name.name}").unlink(missing_ok=True)
         if not self.runs.is_dir():
             return
+        if self.remembered == self.current:
+            self.memory.unlink(missing_ok=True)
         finished = {run: (run / "state.json").stat().st_mtime_ns for run in self.runs.iterdir() if _is_finished(run)}
         current = finished.get(self.current.resolve(), 0)
         # A folder that is younger than the current one never became current: its run died before.
         former = sorted((run for run, at in finished.items() if at <= current), key=lambda run: finished[run])
-        kept = former[-KEPT_RUNS:]
+        kept = [*former[-KEPT_RUNS:], self.remembered.resolve()]
         for folder in self.runs.iterdir():
             if folder not in kept:
                 shutil.rmtree(folder)
+
+
+def _day(run: Path) -> str:
+    """Day that an outcome is of, as ISO text; empty where it has none."""
+    state = run / "state.json"
+    return (json.loads(state.read_text(encoding="utf-8")).get("as_of") or "") if state.exists() else ""
 
 
 def _is_finished(run: Path) -> bool:

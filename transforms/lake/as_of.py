@@ -31,8 +31,11 @@ def last_complete_day(occurred: Iterable[dt.datetime], received: Iterable[dt.dat
 
 def as_of_date(settings: Settings, contracts: Contracts) -> dt.date | None:
     """The day that the settings name, else the last complete day of the lake; None where the lake is empty."""
-    if settings.as_of:
-        return settings.as_of
+    return settings.as_of or last_day_in_lake(settings, contracts)
+
+
+def last_day_in_lake(settings: Settings, contracts: Contracts) -> dt.date | None:
+    """The last complete day of the lake; None where it is empty."""
     files = [str(path) for path in settings.lake.glob(f"*/*/*/{RECORD}")]
     if not files:
         return None

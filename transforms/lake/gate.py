@@ -15,7 +15,7 @@ from transforms.contracts.gate_sql import gate_query
 from transforms.lake.inspection import BrokenFileError
 from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, settle_keys
 from transforms.lake.landing import LandedFile
-from transforms.lake.readers import Staged, stage
+from transforms.lake.readers import UNFORESEEN, Staged, stage
 from transforms.lake.readers.delimited import forget_rejects
 from transforms.lake.readers.drift import UNTYPED, refuse_narrowed
 from transforms.lake.records import (
@@ -29,7 +29,7 @@ from transforms.lake.records import (
 )
 from transforms.lake.releases import Releases
 from transforms.settings import Settings
-from transforms.sql import columns, literal, raise_if_machine, scalars
+from transforms.sql import columns, identifier, literal, raise_if_machine, scalars
 
 # A file with fewer bad rows is never held, whatever their share: three rows prove nothing.
 MIN_HELD_ROWS = 20
@@ -97,7 +97,7 @@ class Gate:
         except duckdb.Error as error:
             raise_if_machine(error)
             fault, rows = error, -1
-        if staged.reread and (rows != staged.expected_rows or self._has_rejects()):
+        if staged.reread and (rows != staged.expected_rows or self._is_unforeseen()):
             staged, fault = staged.reread(), None
             try:
                 rows = self._gate(staged, file)
@@ -120,9 +120,9 @@ class Gate:
         self._waive(file, staged.raw.first_row)
         return staged
 
-    def _has_rejects(self) -> bool:
-        found = self.connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'reject_errors'").fetchone()
-        return bool(found) and scalars(self.connection, "SELECT count(*) FROM reject_errors") != (0,)
+    def _is_unforeseen(self) -> bool:
+        found = f"SELECT count(*) FROM gated_rows WHERE _reasons = {literal(UNFORESEEN)}"
+        return scalars(self.connection, found) != (0,)
 
     def _gate(self, staged: Staged, file: LandedFile, careful: bool = False) -> int:
         raw = staged.raw
@@ -132,9 +132,10 @@ class Gate:
         # Rows keep the order of the file, so that a row's place in the table is its place there. As a join, which
         # DuckDB makes of a longer IN list, they would come out in the order in which threads are ready.
         self.connection.execute("SET disabled_optimizers = 'in_clause'")
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE gated_rows AS {query}")
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE gated_rows AS {query.rows}")
         number = "" if raw.first_row is None else f"rowid + {raw.first_row} AS _row, "
-        self.connection.execute(f"CREATE TEMP VIEW gated AS SELECT {number}* FROM gated_rows")
+        constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in query.constants.items())
+        self.connection.execute(f"CREATE TEMP VIEW gated AS SELECT {number}*{constants} FROM gated_rows")
         return scalars(self.connection, "SELECT count(*) FROM gated_rows")[0]
 
     def _waive(self, file: LandedFile, first_row: int | None) -> None:
@@ -170,7 +171,7 @@ class Gate:
         if contract.load_mode != "snapshot":
             return None, None
         keyless = " OR ".join(f"{name} IS NULL" for name in columns(contract.entity.key).split(", "))
-        unknown = unparsed + scalars(connection, f"SELECT count(*) FROM gated_rows WHERE {keyless}")[0]
+        unknown = unparsed + scalars(connection, f"SELECT count(*) FROM gated WHERE {keyless}")[0]
         if unknown:
             return None, f"deleted nothing: {unknown} rows have no readable key and may be any record"
         gone, current = delete_what_is_gone(connection, batch, self.known)
@@ -199,7 +200,7 @@ class Gate:
             )
             connection.execute("DELETE FROM superseding")
         stamps = (
-            f"{literal(contract.name)} AS _source, {literal(file.name)} AS _file, _row, {literal(batch)} AS _batch_id,"
+            f"{_always(contract.name)} AS _source, {_always(file.name)} AS _file, _row, {_always(batch)} AS _batch_id,"
             f" CAST({literal(loaded_at.replace(tzinfo=None).isoformat())} AS TIMESTAMP) AS _loaded_at"
         )
         verdicts = dict(connection.execute("SELECT _verdict, count(*) FROM verdicts GROUP BY ALL").fetchall())
@@ -280,8 +281,13 @@ class Gate:
 
     def _copy(self, query: str, path: Path) -> None:
         # Columns of many values gain nothing from a dictionary, and finding that out late costs a third of the time.
-        options = "FORMAT parquet, COMPRESSION zstd, DICTIONARY_SIZE_LIMIT 1000"
+        options = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1000"
         self.connection.execute(f"COPY ({query}) TO {literal(path)} ({options})")
+
+
+def _always(text: str) -> str:
+    """SQL for a text that is the same in every row: of one kind, Parquet's writer need not look it up in each row."""
+    return f"CAST({literal(text)} AS ENUM ({literal(text)}))"
 
 
 def rejected(contract: SourceContract, file: LandedFile, batch: str, reason: str, loaded_at: dt.datetime) -> FileRecord:

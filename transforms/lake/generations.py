@@ -21,9 +21,9 @@ from transforms.settings import Settings
 GENERATIONS = "_generations"
 
 
-def generation_folder(settings: Settings, contract: SourceContract, releases: Releases) -> Path:
-    """Folder of the batches that a contract and the releases so far make."""
-    name = f"{contract.fingerprint}-{len(releases.entries)}"
+def generation_folder(settings: Settings, contract: SourceContract, releases: Releases, late: int = 0) -> Path:
+    """Folder of the batches that a contract, the releases and the files that came too late so far make."""
+    name = f"{contract.fingerprint}-{len(releases.entries)}" + (f"-{late}" if late else "")
     return settings.lake / GENERATIONS / contract.entity.name / contract.name / name
 
 
@@ -37,18 +37,18 @@ def shown(settings: Settings, contract: SourceContract) -> Path | None:
 
 
 def inherit(
-    settings: Settings, contract: SourceContract, releases: Releases, wanted: Iterable[tuple[str, str]]
+    settings: Settings, contract: SourceContract, releases: Releases, late: int, wanted: Iterable[tuple[str, str]]
 ) -> None:
-    """Take over the batches of the shown generation that the newest releases cannot have changed.
+    """Take over the batches of the shown generation that the newest releases and late files cannot have changed.
 
-    ``wanted`` are (batch id, file name) in order of arrival: everything before the first released file stays as it
-    is, everything from it on may depend on what was let through.
+    ``wanted`` are (batch id, file name) in the order in which they count: everything before the first released or
+    late file stays as it is, everything from it on may depend on what was let through.
     """
-    target = generation_folder(settings, contract, releases)
+    target = generation_folder(settings, contract, releases, late)
     present = shown(settings, contract)
     if target.exists() or present is None:
         return
-    fingerprint, _, count = present.name.rpartition("-")
+    fingerprint, count, *_ = [*present.name.split("-"), ""]
     if fingerprint != contract.fingerprint or not count.isdigit():
         return
     affected = {entry.file for entry in releases.entries[int(count) :]}

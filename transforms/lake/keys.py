@@ -8,6 +8,8 @@ the accepted rows where the probe does not fit.
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -34,10 +36,17 @@ class KnownKeys:
     """Hashes of the keys that a source's accepted rows have.
 
     As temp tables: ``known_keys`` (_key_hash, _position, _row), where _position counts the batches in their order of
-    arrival, and ``history`` (_batch_id, _row) of the rows that are no longer current.
+    arrival, ``history`` (_batch_id, _row, _from_at) of the rows that are no longer current, and ``arrivals``
+    (_batch_id, _arrived_at) with the moment since which each batch's file tells how things are (UTC).
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, contract: SourceContract, batches: list[Path]):
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        contract: SourceContract,
+        batches: list[Path],
+        arrivals: Mapping[str, dt.datetime],
+    ):
         self._contract = contract
         self._connection = connection
         self._batches: list[Path] = []
@@ -45,7 +54,12 @@ class KnownKeys:
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE known_keys (_key_hash UBIGINT, _position INTEGER, _row BIGINT)"
         )
-        connection.execute("CREATE OR REPLACE TEMP TABLE history (_batch_id VARCHAR, _row BIGINT)")
+        connection.execute("CREATE OR REPLACE TEMP TABLE history (_batch_id VARCHAR, _row BIGINT, _from_at TIMESTAMP)")
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE arrivals AS"
+            " SELECT unnest($batches) AS _batch_id, CAST(unnest($moments) AS TIMESTAMP) AS _arrived_at",
+            {"batches": list(arrivals), "moments": [at.replace(tzinfo=None).isoformat() for at in arrivals.values()]},
+        )
         for batch in batches:
             self.add(batch)
 
@@ -63,7 +77,8 @@ class KnownKeys:
         )
         if (batch / SUPERSEDED).exists():
             self._connection.execute(
-                f"INSERT INTO history SELECT _batch_id, _row FROM read_parquet({literal(batch / SUPERSEDED)})"
+                "INSERT INTO history SELECT _batch_id, _row, _from_at"
+                f" FROM read_parquet({literal(batch / SUPERSEDED)}) WHERE _kind <> 'awaited'"
             )
         self._batches.append(batch)
 
@@ -85,20 +100,21 @@ def settle_keys(connection: duckdb.DuckDBPyConnection, contract: SourceContract,
     Fills two temp tables. ``verdicts`` (_row, _verdict) names the rows that do not go on: 'duplicate' for exact
     repeats, of which the first one stays, and 'duplicate_key' where rows of one key differ and the contract has no
     rule for it: within a file none of them can be trusted, against the lake the first comer stays. ``superseding``
-    names the rows, of this batch and of earlier ones, that are history from now on because a newer version is there.
+    names the rows, of this batch and of earlier ones, that are history because a newer version is there, and since
+    when; see ``SUPERSEDED_COLUMNS``.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE verdicts (_row BIGINT, _verdict VARCHAR)")
     kinds = ", ".join(f"{name} {kind}" for name, kind in SUPERSEDED_COLUMNS.items())
     connection.execute(f"CREATE OR REPLACE TEMP TABLE superseding ({kinds})")
-    if not _touched(connection):
-        return
-    _former(connection, contract, known)
-    if contract.load_mode != "upsert":
-        _refuse_conflicts_within_file(connection, contract)
-    if contract.load_mode == "append":
-        _compare_with_lake(connection, contract)
-    else:
-        _order_versions(connection, contract, batch)
+    if _touched(connection):
+        _former(connection, contract, known)
+        if contract.load_mode != "upsert":
+            _refuse_conflicts_within_file(connection, contract)
+        if contract.load_mode == "append":
+            _compare_with_lake(connection, contract)
+        else:
+            _order_versions(connection, contract, batch)
+    _await_own_moment(connection, contract, batch)
 
 
 def _touched(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -182,7 +198,11 @@ def _compare_with_lake(connection: duckdb.DuckDBPyConnection, contract: SourceCo
 
 
 def _order_versions(connection: duckdb.DuckDBPyConnection, contract: SourceContract, batch: str) -> None:
-    """Find exact repeats, and which version of each key is the latest."""
+    """Find exact repeats, and for each version the moment since which a newer one counts.
+
+    That moment is the least of all newer versions, not of the next one alone: where versions have a number and no
+    moment, the next one may have come last.
+    """
     key = columns(contract.entity.key)
     if goes_by_arrival(contract):
         # What came last counts: a row repeats another only if nothing else came in between.
@@ -197,7 +217,8 @@ def _order_versions(connection: duckdb.DuckDBPyConnection, contract: SourceContr
     connection.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE versions AS
-        SELECT {key}, _batch_id, _row, _position, is_new, latest, is_new AND {repeats} AS repeats
+        SELECT {key}, _batch_id, _row, _position, is_new, latest, {_version_moment(contract)} AS moment,
+               is_new AND {repeats} AS repeats
         FROM (
             SELECT *, {_payload(contract)} AS payload, {latest} AS latest
             FROM (
@@ -206,27 +227,61 @@ def _order_versions(connection: duckdb.DuckDBPyConnection, contract: SourceContr
                 SELECT {names}, {literal(batch)} AS _batch_id, _row, NULL AS _position, true AS is_new
                 FROM touched ANTI JOIN verdicts USING (_row)
             )
-        )
+        ) JOIN arrivals USING (_batch_id)
         """
     )
     connection.execute("INSERT INTO verdicts SELECT _row, 'duplicate' FROM versions WHERE repeats")
     # Of two versions with the same moment, the one that came later corrects the other.
     newest_first = "latest DESC NULLS LAST, is_new DESC, _position DESC, _row DESC"
+    newer = f"PARTITION BY {key} ORDER BY {newest_first} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
     connection.execute(
         f"""
         INSERT INTO superseding
-        SELECT _batch_id, _row, 'replaced', winner
+        SELECT _batch_id, _row, CASE WHEN _from_at IS NULL THEN 'replaced' ELSE 'predated' END, successor.name,
+               successor.moment, {_FOREVER}
         FROM (
             SELECT _batch_id, _row,
-                   first_value(_batch_id || ':' || _row) OVER (PARTITION BY {key} ORDER BY {newest_first}) AS winner
+                   min(struct_pack(moment := moment, name := _batch_id || ':' || _row)) OVER ({newer}) AS successor
             FROM versions WHERE NOT repeats
-        ) ANTI JOIN history USING (_batch_id, _row)
-        WHERE winner <> _batch_id || ':' || _row
+        )
+        LEFT JOIN (SELECT _batch_id, _row, min(_from_at) AS _from_at FROM history GROUP BY ALL)
+        USING (_batch_id, _row)
+        WHERE successor.moment < coalesce(_from_at, {_FOREVER})
         """
     )
 
 
 _ARRIVAL = "is_new, _position, _row"
+# A version without a moment was there before all others; what is replaced stays so.
+_EVER, _FOREVER = "TIMESTAMP '0001-01-01'", "TIMESTAMP '9999-12-31 23:59:59.999999'"
+
+
+def _version_moment(contract: SourceContract) -> str:
+    """SQL for the moment since which a version counts (UTC), over its columns and ``_arrived_at``."""
+    kind = "" if goes_by_arrival(contract) else contract.entity.column(contract.latest_by).physical_type
+    if kind == "TIMESTAMP":
+        return f"coalesce({identifier(contract.latest_by)}, {_EVER})"
+    if kind == "DATE":
+        # Noon in Greenwich is the same day almost everywhere.
+        return f"coalesce({identifier(contract.latest_by)} + INTERVAL 12 HOURS, {_EVER})"
+    return "_arrived_at"
+
+
+def _await_own_moment(connection: duckdb.DuckDBPyConnection, contract: SourceContract, batch: str) -> None:
+    """Add to ``superseding`` since when each row of the batch counts, where it has a version at all.
+
+    Readers know the moment of occurrence from the row itself.
+    """
+    if contract.load_mode == "append" or contract.latest_by == contract.entity.occurred_at:
+        return
+    connection.execute(
+        f"""
+        INSERT INTO superseding
+        SELECT {literal(batch)}, _row, 'awaited', NULL, {_EVER}, {_version_moment(contract)}
+        FROM (SELECT * FROM gated ANTI JOIN verdicts USING (_row)), arrivals
+        WHERE _reasons IS NULL AND arrivals._batch_id = {literal(batch)}
+        """
+    )
 
 
 def delete_what_is_gone(connection: duckdb.DuckDBPyConnection, batch: str, known: KnownKeys) -> tuple[int, int]:
@@ -245,8 +300,9 @@ def delete_what_is_gone(connection: duckdb.DuckDBPyConnection, batch: str, known
     connection.execute(
         f"""
         INSERT INTO superseding
-        SELECT _batch_id, _row, 'deleted', {literal(batch)}
-        FROM present ANTI JOIN gated_rows USING (_key_hash)
+        SELECT p._batch_id, p._row, 'deleted', {literal(batch)}, a._arrived_at, {_FOREVER}
+        FROM (SELECT * FROM present ANTI JOIN gated_rows USING (_key_hash)) AS p, arrivals AS a
+        WHERE a._batch_id = {literal(batch)}
         """
     )
     return scalars(

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
@@ -17,6 +18,8 @@ from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableE
 
 LOG = "received.jsonl"
 NAME_LENGTH = 50
+# Hashing less than this costs less than handing it over.
+_WORTH_A_THREAD = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,36 @@ def received_files(settings: Settings, source: str) -> list[LandedFile]:
 
 
 class _Hashing(io.RawIOBase):
-    """A stream that passes bytes on and hashes them on the way."""
+    """A stream that passes bytes on and hashes them on the way, while they are written."""
 
-    def __init__(self, target: BinaryIO):
+    def __init__(self, target: BinaryIO, hasher: ThreadPoolExecutor):
         super().__init__()
         self._target = target
-        self.sha256 = hashlib.sha256()
+        self._hasher = hasher
+        self._sha256 = hashlib.sha256()
+        self._hashed: Future[None] | None = None
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        self.sha256.update(data)
-        return self._target.write(data)
+        if len(data) < _WORTH_A_THREAD:
+            self._wait()
+            self._sha256.update(data)
+            return self._target.write(data)
+        # Whoever writes may use his buffer again.
+        owned = bytes(data)
+        self._wait()
+        self._hashed = self._hasher.submit(self._sha256.update, owned)
+        return self._target.write(owned)
+
+    def _wait(self) -> None:
+        if self._hashed:
+            self._hashed.result()
+
+    def hexdigest(self) -> str:
+        self._wait()
+        return self._sha256.hexdigest()
 
 
 def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
@@ -115,15 +135,15 @@ def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb") as target:
-            hashing = _Hashing(target)
+        with ThreadPoolExecutor(1) as hasher, temporary.open("wb") as target:
+            hashing = _Hashing(target, hasher)
             state = delivery.write(hashing)  # type: ignore[arg-type]
             target.flush()
             os.fsync(target.fileno())
+            digest = hashing.hexdigest()
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
-    digest = hashing.sha256.hexdigest()
     # The end of the name is kept, for people and for the reader's choice by ending; whole names may be too long.
     name = PurePath(delivery.name).name[-NAME_LENGTH:]
     path = folder / f"{digest[:16]}-{name}"

@@ -7,12 +7,13 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from transforms.contracts import SourceContract
-from transforms.lake.gate import Gate, GateResult
+from transforms.lake.arrival import arrived_at, declared_moments, in_order
+from transforms.lake.gate import Gate, GateResult, rejected
 from transforms.lake.generations import generation_folder, inherit, remove_former, show, shown
 from transforms.lake.keys import KnownKeys, goes_by_arrival
 from transforms.lake.landing import LandedFile, land, last_state, received_files
@@ -164,16 +165,19 @@ def load_source(
         unreadable[location(contract, settings)] = str(error)
     received = land(settings, contract.name, found, clock, unreadable)
     releases = read_releases(settings, contract.name)
-    wanted = _wanted(contract, received)
-    inherit(settings, contract, releases, [(batch, file.name) for batch, file in wanted.items()])
-    folder = generation_folder(settings, contract, releases)
+    declared = declared_moments(settings, contract, received)
+    ordered, late = in_order(received, declared)
+    wanted = _wanted(contract, ordered)
+    inherit(settings, contract, releases, late, [(batch, file.name) for batch, file in wanted.items()])
+    folder = generation_folder(settings, contract, releases, late)
     remove_former(settings, contract, folder)
     if shown(settings, contract) is None:
         show(settings, contract, folder)
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     findings = _Findings()
     if wanted.keys() - present:
-        _gate_pending(settings, contract, releases, folder, wanted, present, findings, clock, say)
+        arrivals = {batch: arrived_at(file, declared) for batch, file in wanted.items()}
+        _gate_pending(settings, contract, releases, folder, wanted, arrivals, present, findings, clock, say)
     show(settings, contract, folder)
     return LoadReport(
         source=contract.name,
@@ -217,6 +221,7 @@ def _gate_pending(
     releases: Releases,
     folder: Path,
     wanted: dict[str, LandedFile],
+    arrivals: Mapping[str, dt.datetime | None],
     present: set[str],
     findings: _Findings,
     clock: Clock,
@@ -232,14 +237,18 @@ def _gate_pending(
             types.update(record.column_types)
     started = said = time.monotonic()
     with scratch_connection(settings) as connection:
-        known = KnownKeys(connection, contract, done)
+        known = KnownKeys(connection, contract, done, {batch: at for batch, at in arrivals.items() if at})
         gate = Gate(connection, settings, contract, folder, known, releases, types)
         for index, (batch, file) in enumerate(pending, start=1):
             copied = None if goes_by_arrival(contract) else by_content.get(_content(contract, file))
             earlier = None if copied is None else read_record(copied)
+            if arrivals[batch] is None:
+                reason = "deliveredAt: the name does not tell the moment; rename the file, or mend the expression"
+                undated = rejected(contract, file, batch, reason, clock())
+                findings.add(GateResult(_committed(settings, folder, undated)))
             # Of a file that was refused or is held nothing has been taken: its copy may yet have another fate.
-            if earlier is not None and earlier.status in {"loaded", "replayed"}:
-                findings.add(GateResult(_replayed(settings, folder, batch, file, earlier, clock())))
+            elif earlier is not None and earlier.status in {"loaded", "replayed"}:
+                findings.add(GateResult(_committed(settings, folder, _replayed(batch, file, earlier, clock()))))
             else:
                 findings.add(gate.pass_file(file, batch, clock()))
                 by_content[_content(contract, file)] = folder / batch
@@ -259,11 +268,9 @@ def _content(contract: SourceContract, file: LandedFile) -> tuple[str, tuple[tup
     return file.sha256, tuple(sorted(read_partitions(contract, file).items()))
 
 
-def _replayed(
-    settings: Settings, folder: Path, batch: str, file: LandedFile, earlier: FileRecord, loaded_at: dt.datetime
-) -> FileRecord:
-    """Commit the record of a file whose very bytes came before under another name."""
-    record = replace(
+def _replayed(batch: str, file: LandedFile, earlier: FileRecord, loaded_at: dt.datetime) -> FileRecord:
+    """Record of a file whose very bytes came before under another name."""
+    return replace(
         earlier,
         file=file.name,
         batch_id=batch,
@@ -279,9 +286,13 @@ def _replayed(
         rows_replaced=0,
         rows_deleted=0,
     )
-    temporary = settings.scratch / f"batch-{os.getpid()}-{batch}"
+
+
+def _committed(settings: Settings, folder: Path, record: FileRecord) -> FileRecord:
+    """Commit a batch that consists of its record alone."""
+    temporary = settings.scratch / f"batch-{os.getpid()}-{record.batch_id}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_record(temporary, record)
-    commit_batch(temporary, folder / batch)
+    commit_batch(temporary, folder / record.batch_id)
     return record

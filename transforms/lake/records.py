@@ -60,12 +60,18 @@ QUARANTINE_COLUMNS = {
     "reasons": "VARCHAR",
     "raw": "VARCHAR",
 }
-# Accepted rows that are no longer current: replaced by a newer version of their key, or deleted by a snapshot.
+# Accepted rows that do not count from ``_from_at`` on and until ``_until_at`` (UTC), by _kind:
+# replaced, deleted (history since that moment, by a newer version of the key or by a snapshot without it);
+# predated (history already, and by a version that came late it is so since an earlier moment);
+# awaited (no version of its key before its own moment: what the entity's moment of occurrence does not tell).
+# A row may have several; the present state is what has none but awaited.
 SUPERSEDED_COLUMNS = {
     "_batch_id": "VARCHAR",
     "_row": "BIGINT",
     "_kind": "VARCHAR",
     "_superseded_by": "VARCHAR",
+    "_from_at": "TIMESTAMP",
+    "_until_at": "TIMESTAMP",
 }
 
 

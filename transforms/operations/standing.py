@@ -55,8 +55,8 @@ class SourceStanding:
         if not self.balances:
             found.append(f"{self.source}: rows are not accounted for; report this as a fault of Watershed")
         for file, reason in self.held.items():
-            remedy = f"watershed quarantine release {self.source} --file {file}"
-            found.append(f"{self.source}: {file} is held, {reason}; mend it or let it through: {remedy}")
+            remedy = f"watershed quarantine release {self.source} --file '{file}' --reason '…'"
+            found.append(f"{self.source}: {file} is {reason}: {remedy}")
         for file, reason in self.refused.items():
             found.append(f"{self.source}: {file} was refused, {reason}; have it delivered again")
         return found

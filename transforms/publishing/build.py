@@ -116,6 +116,9 @@ def build(
             confirmation, held = confirmed
             row |= {"held_for": "; ".join(held.findings), "confirmed_by": confirmation.confirmed_by}
             row |= {"confirmation_reason": confirmation.reason}
+        elif isinstance(before, Previous) and before.fingerprint == fingerprint:
+            # The very content that was confirmed, published once more.
+            row |= before.confirmed
         _write_publication(connection, row)
         connection.execute(f"CHECKPOINT {TARGET}")
         connection.execute(f"DETACH {TARGET}")

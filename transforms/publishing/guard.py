@@ -7,8 +7,8 @@ every row, and still none of it may reach the readers unseen.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 
 import duckdb
 
@@ -24,6 +24,8 @@ from transforms.sql import literal
 _PREVIOUS = "_previous"
 _HELD = "held.json"
 _PUBLISHED = "published.json"
+# Columns of the publication table.
+CONFIRMED = ("held_for", "confirmed_by", "confirmation_reason")
 # A confirmation names a build by so many characters or more, so that a slip of the finger names none.
 SHORTEST_NAME = 8
 # Shares are quotients: what is equal to the bound on paper may differ from it in the last digit.
@@ -47,10 +49,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Previous:
-    """The publication that readers have: its figures, and those that it was compared with itself."""
+    """The publication that readers have: its figures, those that it was compared with itself, and who confirmed it."""
 
     figures: Figures
     compared_with: Figures | None = None
+    fingerprint: str | None = None
+    confirmed: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,8 @@ def _read_attached(connection: duckdb.DuckDBPyConnection) -> Previous:
     rows = count_rows(connection, _PREVIOUS)
     figures = read_figures(connection, _PREVIOUS, str(row["run_id"]), row["as_of_date"], rows)
     compared = row.get("previous")
-    return Previous(figures, Figures.from_json(compared) if compared else None)
+    confirmed = {name: row.get(name) for name in CONFIRMED}
+    return Previous(figures, Figures.from_json(compared) if compared else None, row.get("fingerprint"), confirmed)
 
 
 def remember(settings: Settings, figures: Figures, compared_with: Figures | None) -> None:

@@ -29,5 +29,5 @@ select
         device_id='device_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'app_events') }}
+from {{ known_rows('app_events') }}
 where {{ is_known('occurred_at') }}

@@ -48,5 +48,5 @@ select
         loyalty_id='loyalty_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'cases') }}
+from {{ known_rows('cases') }}
 where {{ is_known('occurred_at') }}

@@ -34,5 +34,5 @@ select
         device_id='device_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'consents') }}
+from {{ known_rows('consents') }}
 where {{ is_known('updated_at') }}

@@ -32,5 +32,5 @@ select
         loyalty_id='loyalty_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'hotline_calls') }}
+from {{ known_rows('hotline_calls') }}
 where {{ is_known('started_at') }}

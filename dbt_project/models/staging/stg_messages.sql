@@ -42,5 +42,5 @@ select
         device_id='device_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'messages') }}
+from {{ known_rows('messages') }}
 where {{ is_known('occurred_at') }}

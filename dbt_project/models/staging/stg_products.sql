@@ -28,5 +28,5 @@ select
     cost_amount,
     currency,
     tax_rate
-from {{ source('lake', 'products') }}
+from {{ known_rows('products') }}
 where {{ is_known('valid_from_at') }}

@@ -58,5 +58,5 @@ select
         loyalty_id='loyalty_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'profiles') }}
+from {{ known_rows('profiles') }}
 where {{ is_known('updated_at') }}

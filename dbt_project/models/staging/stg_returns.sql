@@ -42,5 +42,5 @@ select
         app_user_id='app_user_id',
         payment_token='payment_token'
     ) }} as identity_key
-from {{ source('lake', 'returns') }}
+from {{ known_rows('returns') }}
 where {{ is_known('returned_at') }}

@@ -44,5 +44,5 @@ select
         loyalty_id='loyalty_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'reviews') }}
+from {{ known_rows('reviews') }}
 where {{ is_known('reviewed_at') }}

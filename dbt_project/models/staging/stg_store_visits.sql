@@ -29,5 +29,5 @@ select
         app_user_id='app_user_id',
         payment_token='payment_token'
     ) }} as identity_key
-from {{ source('lake', 'store_visits') }}
+from {{ known_rows('store_visits') }}
 where {{ is_known('entered_at') }}

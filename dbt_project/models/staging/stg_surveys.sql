@@ -48,5 +48,5 @@ select
         device_id='device_id',
         app_user_id='app_user_id'
     ) }} as identity_key
-from {{ source('lake', 'surveys') }}
+from {{ known_rows('surveys') }}
 where {{ is_known('answered_at') }}

@@ -35,5 +35,5 @@ select
         app_user_id='app_user_id',
         payment_token='payment_token'
     ) }} as identity_key
-from {{ source('lake', 'transactions') }}
+from {{ known_rows('transactions') }}
 where {{ is_known('ordered_at') }}

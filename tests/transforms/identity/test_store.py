@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import date
 from pathlib import Path
 
 import duckdb
@@ -198,3 +199,23 @@ def test_the_secret_lies_in_no_file_of_an_outcome(town: Town) -> None:
     town.resolve(ROWS)
     for file in town.store.current.iterdir():
         assert b"a secret of the tests" not in file.read_bytes()
+
+
+def test_a_look_back_at_an_earlier_day_leaves_no_trace_in_the_ids(town: Town) -> None:
+    """What was one customer then are two today: going back and returning must not let them change places."""
+    today, then = date(2025, 6, 30), date(2025, 3, 1)
+    apart = [
+        *(seen(loyalty_id="L-A", email=f"a{n}@example.com") for n in range(2)),
+        *(seen(loyalty_id="L-B", email=f"b{n}@example.com") for n in range(4)),
+    ]
+    together = [seen(app_user_id="u1", email=email) for email in ("a0@example.com", "b0@example.com", "b1@example.com")]
+    first = town.resolve(apart, as_of=today)
+    assert town.store.remembered == town.store.current
+    past = town.resolve(together, as_of=then)
+    assert past.report.customers == 1 and town.store.remembered == town.store.memory
+    again = town.resolve(together, as_of=then)
+    assert (again.assignments, again.report.new) == (past.assignments, past.report.new)
+    assert folders(town) == ["run-1", "run-2", "run-3"]
+    back = town.resolve(apart, as_of=today)
+    assert back.assignments == first.assignments and back.aliases == first.aliases
+    assert not town.store.memory.exists()

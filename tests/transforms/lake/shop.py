@@ -102,7 +102,8 @@ class Shop:
                     f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{files}', union_by_name = true)"
                 )
             connection.execute(
-                "CREATE VIEW current AS SELECT * FROM accepted ANTI JOIN superseded USING (_batch_id, _row)"
+                "CREATE VIEW current AS SELECT * FROM accepted"
+                " ANTI JOIN (FROM superseded WHERE _kind <> 'awaited') USING (_batch_id, _row)"
             )
             return connection.execute(sql).fetchall()
 

@@ -102,7 +102,11 @@ BOMBS = {
         "inflation: ",
     ),
     "gzip in gzip": ("a.csv.gz", gzip.compress(ZEROS), "encoding: NUL"),
-    "deflate without an end": ("a.csv.gz", b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + zlib.compress(b"a" * 10**7)[2:-4], "comp"),
+    "deflate without an end": (
+        "a.csv.gz",
+        b"\x1f\x8b\x08\0\0\0\0\0\0\x03" + zlib.compress(b"".join(b"%d,b\n" % n for n in range(10**6)))[2:-4],
+        "comp",
+    ),
 }
 
 

@@ -38,7 +38,7 @@ KILLS = {"upsert": 150, "snapshot": 60}
 TABLES = {
     "accepted": "SELECT * EXCLUDE (_loaded_at) FROM accepted",
     "current": "SELECT * EXCLUDE (_loaded_at) FROM current",
-    "superseded": "FROM superseded",
+    "superseded": "SELECT * EXCLUDE (_from_at, _until_at) FROM superseded",
     "quarantine": "SELECT * EXCLUDE (_loaded_at) FROM quarantine",
     "records": "SELECT * EXCLUDE (loaded_at) FROM records",
 }
@@ -98,7 +98,8 @@ def rows_in(batches: Sequence[Path]) -> str:
         connection.execute("CREATE TABLE gone (_batch_id VARCHAR, _row BIGINT)")
         if superseded:
             connection.execute(
-                "INSERT INTO gone SELECT _batch_id, _row FROM read_parquet($files)", {"files": superseded}
+                "INSERT INTO gone SELECT _batch_id, _row FROM read_parquet($files) WHERE _kind <> 'awaited'",
+                {"files": superseded},
             )
         return _digest(
             connection.execute(

@@ -44,7 +44,7 @@ def test_a_correction_replaces_the_earlier_version_and_history_is_kept(tmp_path:
     assert (record.rows_accepted, record.rows_replaced, record.rows_quarantined) == (1, 1, 0)
     assert shop.query(CURRENT) == [("1", "11.00"), ("2", "20.00")]
     assert shop.query("SELECT count(*) FROM accepted") == [(3,)]
-    ((batch, row, kind, by),) = shop.query("SELECT * FROM superseded")
+    ((batch, row, kind, by),) = shop.query("SELECT _batch_id, _row, _kind, _superseded_by FROM superseded")
     assert (row, kind) == (2, "replaced") and by.endswith(":2")
     assert shop.query(f"SELECT _file FROM accepted WHERE _batch_id = '{batch}' AND _row = {row}") == [("a.csv",)]
 

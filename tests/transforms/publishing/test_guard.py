@@ -223,6 +223,23 @@ def test_a_confirmation_is_of_the_step_from_one_publication_to_the_next(home: Pa
         _publish(home, "run-number-2", Confirmation("run-number-2", "ann", "right"))
 
 
+def test_a_confirmed_build_that_is_published_again_stays_confirmed(home: Path) -> None:
+    _publish(home, "run-1")
+    write_warehouse(home, generation=2, people=600)
+    with pytest.raises(PublicationHeld):
+        _publish(home, "run-number-2")
+    _publish(home, "run-number-2", Confirmation("run-number-2", "ann", "right"))
+    query = "SELECT confirmed_by, confirmation_reason FROM marts.publication"
+
+    again = _publish(home, "run-number-2").path
+
+    with duckdb.connect(again, read_only=True) as published:
+        assert published.execute(query).fetchone() == ("ann", "right")
+    change_warehouse(home, "DELETE FROM marts.customer_360 WHERE customer_id = 'C00000599'")
+    with duckdb.connect(_publish(home, "run-3").path, read_only=True) as published:
+        assert published.execute(query).fetchone() == (None, None)
+
+
 @pytest.mark.parametrize(
     ("word", "message"),
     [

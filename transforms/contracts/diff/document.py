@@ -61,6 +61,7 @@ def _source_properties(place: Place, old: Any, new: Any) -> Iterator[Change]:
         "loadMode": _default("append", "A second row of a key means another thing now."),
         "latestBy": _default("_received_at", "Another version of a key may count as the latest."),
         "quarantineBlockRate": _share(0.2, "Loads that passed before may stop everything downstream."),
+        "deliveredAt": _default(None, "Files may follow one another in another order, and hold since another moment."),
         "maxDeletedShare": _share(0.2, "Files that passed before may be refused."),
         "quarantineWarnRate": _warn_rate,
     }

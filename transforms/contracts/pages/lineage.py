@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _REF = re.compile(r"""\bref\(\s*['"](\w+)['"]\s*\)""")
-_LAKE = re.compile(r"""\bsource\(\s*['"]lake['"]\s*,\s*['"](\w+)['"]\s*\)""")
+# The macro known_rows reads the entity that it is given.
+_LAKE = re.compile(r"""\b(?:source\(\s*['"]lake['"]\s*,|known_rows\()\s*['"](\w+)['"]\s*\)""")
 _COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*", re.DOTALL)
 
 

@@ -7,13 +7,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from transforms.contracts.document import Document, read_document
 from transforms.contracts.model import Entity, SourceContract
 from transforms.contracts.pages import views
 from transforms.contracts.pages.lineage import marts_by_entity
 from transforms.contracts.registry import Contracts
+from transforms.pages import environment as page_environment
 
 INDEX = "index.html"
 # Marks our own pages, so that those of contracts that are gone can go as well.
@@ -30,14 +29,7 @@ def write_pages(contracts: Contracts, models: Path, folder: Path) -> Path:
         OSError: the folder cannot be written.
         ContractError: a contract's file changed since it was loaded and has a fault now.
     """
-    # Contracts are foreign text: every value is escaped, and a name that a page does not know is a fault.
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment(Path(__file__).parent / "templates")
     environment.globals["page_name"] = page_name
     environment.globals["generator"] = GENERATOR
     marts = marts_by_entity(models)

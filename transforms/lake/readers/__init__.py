@@ -12,6 +12,9 @@ from transforms.contracts.gate_sql import RawTable
 from transforms.lake.landing import LandedFile
 from transforms.settings import Settings
 
+# Fault of a row that the quick way of reading was not made for.
+UNFORESEEN = "parse:unforeseen"
+
 
 @dataclass(frozen=True)
 class Staged:
@@ -19,8 +22,8 @@ class Staged:
 
     ``unparsed`` is a table (_ws_row, reason, payload) of the records that are not in the raw table, None where there
     can be none. ``new_columns`` and ``absent_columns`` are the drift against the contract. ``expected_rows`` is what
-    an independent count of the file's bytes says; where the raw table gives another number, or cannot be read,
-    ``reread`` stages the file in the slower way that gets along with damage.
+    an independent count of the file's bytes says; where the raw table gives another number, cannot be read, or has a
+    row with the fault ``UNFORESEEN``, ``reread`` stages the file in the slower way that gets along with damage.
     """
 
     raw: RawTable

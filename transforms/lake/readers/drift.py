@@ -48,10 +48,10 @@ def refuse_reserved(found: Iterable[str]) -> None:
         raise BrokenFileError(f"columns: {', '.join(reserved)}: names that begin with _ws_ are the platform's own")
 
 
-def extra_json(columns: Iterable[str]) -> str:
-    """SQL for the unmapped columns of a row as one JSON object, NULL where there are none."""
+def extra_json(columns: Iterable[str]) -> str | None:
+    """SQL for the unmapped columns of a row as one JSON object, None where there are none."""
     parts = ", ".join(f"{literal(name)}, {identifier(name)}" for name in columns)
-    return f"CAST(json_object({parts}) AS VARCHAR)" if parts else "CAST(NULL AS VARCHAR)"
+    return f"CAST(json_object({parts}) AS VARCHAR)" if parts else None
 
 
 # Type of a Parquet column in which a tool saw no value at all: it says nothing about those of other files.

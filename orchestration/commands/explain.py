@@ -1,0 +1,144 @@
+"""``watershed explain``: who a customer is, and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from orchestration.commands.common import FAILED, AsJson, print_json, read_contracts, read_settings, stop
+from transforms.identity.explain import ExplainError, Explanation, Known, Subject
+from transforms.identity.explain import explain as explain_identity
+from transforms.operations.origins import Origin, origins
+
+_FILES = 3
+
+
+def explain(
+    asked: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHO",
+            help="A customer id, an identifier as a source writes it (or type:value, or its key), or a record as"
+            " source:key.",
+        ),
+    ],
+    other: Annotated[
+        str | None, typer.Argument(metavar="[OTHER]", help="What joins WHO with this one?", show_default=False)
+    ] = None,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show the values of identifiers, not their masks.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say who a customer is: every identifier, where it came from, and what joins two of them.
+
+    The links follow from the observations that are in the warehouse now. What a run refused is known by the
+    identifier and the reason. Exit code 1: nothing of that name is known.
+    """
+    settings = read_settings()
+    try:
+        found = explain_identity(settings, read_contracts(settings).phone_regions, asked, other, reveal)
+    except ExplainError as error:
+        raise stop(f"{error}.", FAILED) from error
+    files = origins(settings, list(found.observations.values()))
+    if as_json:
+        print_json(_document(found, files))
+        return
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    for subject in (found.first, found.second):
+        if subject and not (subject is found.second and subject.customer_id == found.first.customer_id):
+            _print_subject(console, subject, found, files)
+    if found.second:
+        _print_verdict(console, found, files)
+
+
+def _print_subject(console: Console, subject: Subject, found: Explanation, files: dict[str, list[Origin]]) -> None:
+    if subject.customer_id is None:
+        console.print(f"{subject.asked} belongs to no customer: {subject.why_nobody}.")
+        return
+    name = "" if subject.asked == subject.customer_id else f"{subject.asked} → "
+    console.print(f"{name}customer {subject.customer_id}")
+    for former in subject.former:
+        text = f"  was {former.customer_id} too, until {former.since} (run {former.run_id}: {former.reason})"
+        console.print(text)
+    for known in subject.identifiers:
+        links = "" if known.status == "linked" else f", {known.status}: {known.reason}; joins nobody"
+        console.print(
+            f"  {known.type} {known.shown}: {_seen(known.records, known.first_seen_at, known.last_seen_at)}{links}"
+        )
+        for source, records, said in _sources(known, found, files):
+            console.print(f"      {source}: {_count(records)}{said}", style="dim")
+    console.print()
+
+
+def _print_verdict(console: Console, found: Explanation, files: dict[str, list[Origin]]) -> None:
+    first, second = found.first, found.second
+    if second is None:
+        return
+    if first.customer_id and first.customer_id == second.customer_id:
+        if not found.path:
+            console.print(f"{first.asked} and {second.asked} are the same identifier or observation.")
+            return
+        console.print(f"{first.asked} and {second.asked} are one customer, in {len(found.path)} steps:")
+        for number, hop in enumerate(found.path, start=1):
+            at = found.observations[hop.observation]
+            seen = _seen(at.records, at.first_seen_at, at.last_seen_at)
+            console.print(f"  {number}. {hop.start} — {hop.end}")
+            console.print(f"      together in {at.source}: {seen}{_files(files.get(at.key, []))}", style="dim")
+        return
+    console.print(f"{first.asked} and {second.asked} are not one customer.")
+    for known in found.between:
+        console.print(f"  both were seen with {known.type} {known.shown}, but it is {known.status}: {known.reason}")
+    if first.customer_id and second.customer_id and not found.between:
+        console.print("  No identifier was seen with both.")
+
+
+def _sources(known: Known, found: Explanation, files: dict[str, list[Origin]]) -> list[tuple[str, int, str]]:
+    """Of an identifier: source, records in this customer's observations, and the files."""
+    by_source: dict[str, list[str]] = {}
+    for key in known.observations:
+        by_source.setdefault(found.observations[key].source, []).append(key)
+    return [
+        (
+            source,
+            sum(found.observations[key].records for key in keys),
+            _files(_merged([origin for key in keys for origin in files.get(key, [])])),
+        )
+        for source, keys in sorted(by_source.items())
+    ]
+
+
+def _merged(found: list[Origin]) -> list[Origin]:
+    """Origins of several observations, one per file."""
+    files: dict[str, Origin] = {}
+    for origin in found:
+        had = files.get(origin.file)
+        row = origin.row if had is None else min(had.row, origin.row)
+        files[origin.file] = Origin(origin.file, origin.records + (had.records if had else 0), row)
+    return sorted(files.values(), key=lambda origin: (-origin.records, origin.file))
+
+
+def _files(found: list[Origin]) -> str:
+    if not found:
+        return ""
+    named = "; ".join(f"{origin.file} from row {origin.row}" for origin in found[:_FILES])
+    return f", {named}" + (f" and {len(found) - _FILES} more files" if len(found) > _FILES else "")
+
+
+def _seen(records: int, first: Any, last: Any) -> str:
+    when = f"{first:%Y-%m-%d}" if f"{first:%Y-%m-%d}" == f"{last:%Y-%m-%d}" else f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+    return f"{_count(records)}, {when}"
+
+
+def _count(records: int) -> str:
+    return "1 record" if records == 1 else f"{records:,} records"
+
+
+def _document(found: Explanation, files: dict[str, list[Origin]]) -> dict[str, Any]:
+    document = asdict(found)
+    # Raw values stay here, whatever was revealed: the identifiers say what may be seen.
+    for key, observation in document["observations"].items():
+        del observation["values"]
+        observation["files"] = [asdict(origin) for origin in files.get(key, [])]
+    return document

@@ -1,0 +1,34 @@
+"""DuckDB's own Python client."""
+
+import sys
+
+import duckdb
+from talk import record, refusal, serve
+
+path, question = sys.argv[1:]
+connection = duckdb.connect(path, read_only=True)
+
+
+def read():
+    cursor = connection.execute(question)
+    return record([column[0] for column in cursor.description], cursor.fetchall())
+
+
+def reopen():
+    global connection
+    connection.close()
+    connection = duckdb.connect(path, read_only=True)
+    return read()
+
+
+serve(
+    {
+        "version": lambda: duckdb.__version__,
+        "read": read,
+        "reopen": reopen,
+        "write": lambda: refusal(lambda: connection.execute("DELETE FROM marts.customer_360")),
+        "comment": lambda: connection.execute(
+            "SELECT comment FROM duckdb_columns() WHERE table_name = 'customer_360' AND column_name = 'segment'"
+        ).fetchone()[0],
+    }
+)

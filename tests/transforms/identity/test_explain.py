@@ -1,0 +1,128 @@
+"""Why two identifiers are one person, why two are not, and what cannot be told."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import duckdb
+import pytest
+
+from tests.transforms.identity.town import REGIONS, Row, Town, identity_key, seen
+from transforms.identity.explain import ExplainError, Explanation, explain
+
+ORDER = seen("shop", 1, email="Ann@example.com", phone="0151 27491836", loyalty_id="L-100001")
+LOGIN = seen("app", 2, phone="+49 151 27491836", device_id="d-000001", app_user_id="ann-account")
+VISIT = seen("app", 3, records=5, device_id="d-000001")
+BOB = seen("shop", 4, email="bob@example.com", loyalty_id="L-200002")
+HOUSEHOLD = [seen("till", n, payment_token="tok-shared-1", app_user_id=f"user-{n}") for n in range(3)]
+ROWS: list[Row] = [ORDER, LOGIN, VISIT, BOB, *HOUSEHOLD]
+
+
+@pytest.fixture
+def resolved(town: Town) -> Town:
+    town.resolve(ROWS)
+    return town
+
+
+def ask(town: Town, *words: str, reveal: bool = True) -> Explanation:
+    return explain(town.settings, REGIONS, *words, reveal=reveal)
+
+
+def steps(found: Explanation) -> list[tuple[str, str, str]]:
+    return [(hop.start, found.observations[hop.observation].source, hop.end) for hop in found.path]
+
+
+def test_the_path_leads_over_the_identifiers_that_two_sources_share(resolved: Town) -> None:
+    found = ask(resolved, "ann@example.com", "d-000001")
+    assert steps(found) == [
+        ("email ann@example.com", "shop", "phone +4915127491836"),
+        ("phone +4915127491836", "app", "device_id d-000001"),
+    ]
+    assert found.first.customer_id == found.second.customer_id  # type: ignore[union-attr]
+
+
+def test_an_identifier_is_known_as_any_source_writes_it(resolved: Town) -> None:
+    ids = {
+        ask(resolved, word).first.customer_id for word in ("ANN@Example.com ", "015127491836", "loyalty_id:l-100001")
+    }
+    assert len(ids) == 1 and None not in ids
+
+
+def test_every_identifier_says_how_often_and_where_it_was_seen(resolved: Town) -> None:
+    customer = ask(resolved, "ann@example.com").first
+    device = next(known for known in customer.identifiers if known.type == "device_id")
+    assert (device.records, device.status) == (6, "linked")
+    assert set(device.observations) == {identity_key(LOGIN), identity_key(VISIT)}
+    assert len(customer.identifiers) == 5
+
+
+def test_values_are_masked_unless_they_are_asked_for(resolved: Town) -> None:
+    shown = {known.shown for known in ask(resolved, "L-100001", reveal=False).first.identifiers}
+    assert "***836" in shown
+    assert not shown & {"ann@example.com", "+4915127491836", "L-100001", "d-000001", "ann-account"}
+
+
+def test_what_keeps_two_customers_apart_is_named_with_its_reason(resolved: Town) -> None:
+    found = ask(resolved, "user-0", "user-1")
+    assert found.path == () and found.first.customer_id != found.second.customer_id  # type: ignore[union-attr]
+    assert [(known.shown, known.status, known.reason) for known in found.between] == [
+        ("tok-shared-1", "contested", "payment_token of more than 1 customers with app_user_id")
+    ]
+    assert ask(resolved, "ann@example.com", "bob@example.com").between == ()
+
+
+def test_an_identifier_that_joins_nobody_says_why(resolved: Town) -> None:
+    token = ask(resolved, "tok-shared-1").first
+    assert token.customer_id is None
+    assert token.why_nobody == "contested: payment_token of more than 1 customers with app_user_id"
+
+
+def test_a_merged_customer_is_explained_by_the_record_that_merged_it(resolved: Town) -> None:
+    ann, bob = (ask(resolved, word).first.customer_id for word in ("ann@example.com", "bob@example.com"))
+    assert ann and bob
+    resolved.resolve([*ROWS, seen("hotline", 9, email="bob@example.com", phone="015127491836")])
+    found = ask(resolved, ann, bob)
+    assert found.second and found.first.customer_id == found.second.customer_id
+    (former,) = found.first.former
+    assert former.run_id == "run-2" and former.reason == "merged" and former.customer_id in {ann, bob}
+    assert len(found.path) == 1 and steps(found)[0][1] == "hotline"
+
+
+def test_a_record_is_found_by_its_source_and_key(resolved: Town) -> None:
+    with duckdb.connect(str(resolved.settings.warehouse)) as connection:
+        connection.execute("CREATE SCHEMA staging")
+        connection.execute("CREATE TABLE staging.stg_transactions (record_id VARCHAR, identity_key VARCHAR)")
+        connection.execute(
+            "INSERT INTO staging.stg_transactions VALUES ('shop:7', ?), ('shop:8', NULL)", [identity_key(ORDER)]
+        )
+    found = ask(resolved, "shop:7", "ann-account")
+    assert steps(found) == [
+        ("record shop:7", "shop", "phone +4915127491836"),
+        ("phone +4915127491836", "app", "app_user_id ann-account"),
+    ]
+    assert ask(resolved, "shop:8").first.why_nobody == "the record holds no identifier"
+
+
+def test_what_is_not_known_is_said(resolved: Town, new_town) -> None:
+    with pytest.raises(ExplainError, match="no customer id, identifier or record"):
+        ask(resolved, "nobody@example.com")
+    with pytest.raises(ExplainError, match="run: watershed run"):
+        ask(new_town(), "ann@example.com")
+
+
+def test_a_value_of_several_types_has_to_be_named_with_one(town: Town) -> None:
+    town.resolve([seen("shop", app_user_id="x-100001"), seen("till", payment_token="x-100001")])
+    with pytest.raises(ExplainError, match="write one of app_user_id:…, payment_token:…"):
+        ask(town, "x-100001")
+    assert ask(town, "payment_token:x-100001").first.identifiers[0].type == "payment_token"
+
+
+def test_a_run_that_writes_the_warehouse_is_not_disturbed(resolved: Town) -> None:
+    path = str(resolved.settings.warehouse)
+    code = f"import duckdb, time; c = duckdb.connect({path!r}); print(1, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as writer:
+        assert writer.stdout and writer.stdout.readline()
+        with pytest.raises(ExplainError, match=r"a run is writing .*; ask again"):
+            ask(resolved, "ann@example.com")
+        writer.kill()
