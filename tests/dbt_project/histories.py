@@ -20,6 +20,7 @@ from tests.dbt_project.lake import (
 
 FIRST_DAY = dt.date(2025, 3, 1)
 DAYS = 12
+END_OF_TIME = dt.datetime(9999, 12, 31)  # noqa: DTZ001 - the lake holds UTC without a zone
 PEOPLE = 5
 IDENTIFIERS = ("email", "phone", "loyalty_id", "device_id", "app_user_id", "payment_token")
 # Entity → source, the column of its moment, whether newer versions replace older ones.
@@ -42,6 +43,7 @@ class History:
         self.number = 0
         self.batches = 0
         self.steps = 0
+        self.corrected: set[str] = set()
         self.held: list[tuple[str, dict[str, str]]] = []
         self.as_of = FIRST_DAY + dt.timedelta(days=4)
         # (entity, source) → key → the batch and row that hold its present version
@@ -81,11 +83,25 @@ class History:
     def _correct(self, entity: str) -> str:
         """New versions of some rows, and some that are gone."""
         known = self.current.get((entity, FEEDS[entity][0]), {})
-        keys = self.random.sample(sorted(known), min(len(known), 4))
+        # Once each: a third version that is older than the second is the business of test_known_rows.
+        first = sorted(known.keys() - self.corrected)
+        keys = self.random.sample(first, min(len(first), 4))
+        self.corrected.update(keys)
         replaced, deleted = keys[: len(keys) // 2 + 1], keys[len(keys) // 2 + 1 :]
-        gone = [(known.pop(key), "deleted") for key in deleted] + [(known[key], "replaced") for key in replaced]
-        batch = self._write(entity, [self._row(entity, key) for key in replaced])
-        rows = [{"_batch_id": old, "_row": row, "_kind": kind, "_superseded_by": batch} for (old, row), kind in gone]
+        versions = [self._row(entity, key) for key in replaced]
+        # A version counts from its own moment on, a deletion from the midnight of some day.
+        midnight = dt.datetime.combine(FIRST_DAY, dt.time()) + dt.timedelta(self.random.randrange(DAYS))
+        since = {key: (row[FEEDS[entity][1]], "replaced") for key, row in versions}
+        since |= dict.fromkeys(deleted, (midnight, "deleted"))
+        former = {key: known[key] for key in since}
+        for key in deleted:
+            del known[key]
+        batch = self._write(entity, versions)
+        rows = [
+            {"_batch_id": former[key][0], "_row": former[key][1], "_kind": kind, "_superseded_by": batch}
+            | {"_from_at": moment, "_until_at": END_OF_TIME}
+            for key, (moment, kind) in since.items()
+        ]
         if rows:
             write_parquet(self._folder(entity, batch) / "superseded.parquet", SUPERSEDED_COLUMNS, rows)
         return f"{entity}: {batch} replaces {len(replaced)} and deletes {len(deleted)} rows"
