@@ -70,6 +70,15 @@ class Project:
         assert result.success, result.exception or messages
         return result.result
 
+    def die_within(self, as_of: dt.date, model: str) -> None:
+        """Fail in the last statement of a model's transaction, after its rows have changed, as a kill there would."""
+        assert self.manifest
+        folder = self.folder / "increments"
+        plan_increments(self.settings, incremental_models(self.manifest.to_dict()), INPUTS, as_of, folder)
+        (folder / "contents.json").write_text("no contents\n")
+        with pytest.raises(AssertionError, match=model):
+            self.dbt("run", self.settings.warehouse, as_of, "--select", model, WATERSHED_INCREMENTS=str(folder))
+
     def increment(self, as_of: dt.date, *select: str, inputs: dict[str, str] = INPUTS) -> dict:
         """Continue the warehouse of the home, as the orchestrator does; returns the plan."""
         assert self.manifest
@@ -138,6 +147,8 @@ def follow(project: Project, seed: int, steps: int) -> None:
         if step % 3 == 2:
             # A run that died after one of its models; more comes before the next one.
             project.increment(history.as_of, "--select", f"+{DIES_AFTER[seed % 3]}")
+            # Another one died in the midst of one.
+            project.die_within(history.as_of, DIES_AFTER[(seed + 1) % 3])
             told += [["killed"], history.step()]
             write_identity(history.lake, **history.identities())
         plan = project.increment(history.as_of)
