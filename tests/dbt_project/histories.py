@@ -21,7 +21,7 @@ from tests.dbt_project.lake import (
 FIRST_DAY = dt.date(2025, 3, 1)
 DAYS = 12
 END_OF_TIME = dt.datetime(9999, 12, 31)  # noqa: DTZ001 - the lake holds UTC without a zone
-PEOPLE = 5
+PEOPLE = 12
 IDENTIFIERS = ("email", "phone", "loyalty_id", "device_id", "app_user_id", "payment_token")
 # Entity → source, the column of its moment, whether newer versions replace older ones.
 FEEDS = {
@@ -60,20 +60,19 @@ class History:
         if self.steps == 0:
             said = [self._deliver(entity) for entity in feeds]
         else:
-            said = [self._deliver(entity) for entity in self.random.sample(feeds, 3)]
+            said = [self._deliver(entity) for entity in (*feeds[:2], self.random.choice(feeds[2:]))]
             said += {
                 1: lambda: [self._correct("profiles"), self._replay(self.random.choice(feeds))],
                 2: lambda: [self._release(self.random.choice(feeds[:3]))],
                 3: lambda: [self._correct(self.random.choice(feeds[:3]))],
-                4: list,
-            }[self.steps % 5]()
+            }.get(self.steps % 5, list)()
         self.as_of += dt.timedelta(days=0 if self.steps == 0 else [1, 2, 0, 3, -2][self.steps % 5])
         self.steps += 1
         return [*said, f"as of {self.as_of}"]
 
     def _deliver(self, entity: str) -> str:
         """A file with rows of any age, some of them younger than as_of."""
-        rows = [self._row(entity) for _ in range(self.random.randint(1, 25))]
+        rows = [self._row(entity) for _ in range(self.random.randint(10, 40))]
         return f"{entity}: {self._write(entity, rows)} with {len(rows)} rows"
 
     def _replay(self, entity: str) -> str:
@@ -166,7 +165,7 @@ class History:
         """Identifiers of a person, often none; now and then those of two, who are one from then on."""
         person = self.random.randrange(PEOPLE)
         held = {kind: f"{kind[0]}{person}" for kind in kinds if self.random.random() < 0.4}
-        if held and self.random.random() < 0.04:
+        if held and self.random.random() < 0.008:
             held[kinds[-1]] = f"{kinds[-1][0]}{self.random.randrange(PEOPLE)}"
         return held
 
