@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run dev serve test lint format contracts benchmark screenshot benchmark-daily benchmark-gate clean
+.PHONY: help setup demo run dev serve test test-bi lint format contracts benchmark screenshot benchmark-daily benchmark-gate benchmark-publication clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,8 +41,11 @@ dev: setup ## start Dagster's pages and daemon on http://localhost:3000
 serve: setup ## run Dagster's pages and daemon as a service does, on http://localhost:3000
 	$(RUN)/watershed serve
 
-test: setup ## run all tests but the benchmarks
-	$(RUN)/pytest -n auto --dist loadgroup -m "not benchmark"
+test: setup ## run all tests but the benchmarks and those of BI clients
+	$(RUN)/pytest -n auto --dist loadgroup -m "not benchmark and not bi"
+
+test-bi: setup ## run the tests of BI clients, each in an environment of its own under .bi (1.5 GB, about 10 minutes)
+	$(RUN)/pytest -n 0 -m bi tests/bi
 
 lint: setup ## run the linters, the type checker and the contracts' lint
 	$(RUN)/ruff check .
@@ -69,6 +72,9 @@ benchmark-daily: setup ## measure what a day costs beside a full run, at 1, 4 an
 
 benchmark-gate: setup ## measure the contract gate at 1, 10 and 50 million rows (about half an hour)
 	$(RUN)/python -m tests.benchmarks.gate
+
+benchmark-publication: setup ## measure a publication of 0.1 and 1 GB, and readers during fifty (about ten minutes)
+	$(RUN)/python -m tests.benchmarks.publication
 
 # What cannot be built again stays: incoming and landed files, and the memory of customer ids.
 DERIVED := dagster dbt exports published reports tmp truth warehouse.duckdb warehouse.duckdb.wal

@@ -38,14 +38,19 @@ def kept(
     yield from _last_results(context)
 
 
+def built_whole(context: dg.AssetExecutionContext) -> bool:
+    """Whether all assets and checks of a step were asked for, and not some of them by hand."""
+    whole = context.assets_def
+    return context.selected_asset_keys == whole.keys and context.selected_asset_check_keys == whole.check_keys
+
+
 @contextmanager
 def building(context: dg.AssetExecutionContext, settings: Settings, day: dt.date | None, step: str) -> Iterator[None]:
     """Around the work of a step: the record of the build holds it again once all of it has ended well."""
     inputs = read_inputs(settings, day)
     forget_from(settings, step)
     yield
-    whole = context.assets_def
-    if context.selected_asset_keys == whole.keys and context.selected_asset_check_keys == whole.check_keys:
+    if built_whole(context):
         remember(settings, step, inputs)
 
 

@@ -25,7 +25,7 @@ from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variable
 from orchestration.lineage import column_lineage
 from orchestration.retries import wait_for_readers
 from orchestration.run_lock import RunLock
-from orchestration.unchanged import building, is_unchanged, kept
+from orchestration.unchanged import building, built_whole, is_unchanged, kept
 from transforms.builds import plan_increments, read_inputs
 from transforms.contracts import Contracts
 from transforms.lake.records import accepted_columns
@@ -124,7 +124,7 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
         if failure:
             note_failed(settings)
             raise failure
-        is_whole = context.selected_asset_keys == step.keys and context.selected_asset_check_keys == step.check_keys
+        is_whole = built_whole(context)
         note_passed(settings, known_before, name, is_whole, day, context.run_id)
         if name == "model" and is_whole and day:
             context.log_event(dg.AssetMaterialization(HISTORY, partition=day.isoformat()))

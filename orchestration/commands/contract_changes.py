@@ -41,7 +41,12 @@ def print_changes(found: Comparison) -> None:
 
 def as_text(found: Comparison) -> str:
     """The same as JSON: changes, version_faults, gated_anew, undecided_loads, breaking."""
-    document: dict[str, Any] = {
+    return json.dumps(as_document(found), ensure_ascii=False, indent=2)
+
+
+def as_document(found: Comparison) -> dict[str, Any]:
+    """The same for programs."""
+    return {
         "breaking": found.is_breaking,
         "changes": [_as_dict(change) for change in found.changes],
         "version_faults": [
@@ -51,7 +56,6 @@ def as_text(found: Comparison) -> str:
         "gated_anew": list(found.gated_anew),
         "undecided_loads": list(found.undecided_loads),
     }
-    return json.dumps(document, ensure_ascii=False, indent=2)
 
 
 def _as_dict(change: Change) -> dict[str, Any]:

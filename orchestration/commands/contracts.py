@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from orchestration.commands.common import BAD_CONTRACT, BREAKING, FAILED, VERSION_BEHIND, read_settings, stop
+from orchestration.commands.common import (
+    BAD_CONTRACT,
+    BREAKING,
+    FAILED,
+    VERSION_BEHIND,
+    AsJson,
+    print_json,
+    read_settings,
+    stop,
+)
 from transforms.contracts import ContractError, Contracts, load_contracts
 from transforms.contracts.diff import Comparison, HistoryError, compare, contracts_at, read_lenient, read_set
 from transforms.settings import Settings
@@ -21,9 +31,19 @@ Out = Annotated[
 
 
 @app.command()
-def lint() -> None:
-    """Check every contract; each fault is printed with file, line and remedy."""
-    _lint(read_settings())
+def lint(as_json: AsJson = False) -> None:
+    """Check every contract; each fault is printed with file, line and remedy.
+
+    Exit codes: 0 no faults, 2 faults.
+    """
+    settings = read_settings()
+    if as_json:
+        _, found = _lint_as_json(settings)
+        print_json(found)
+        if found["faults"]:
+            raise typer.Exit(BAD_CONTRACT)
+        return
+    _lint(settings)
 
 
 @app.command()
@@ -35,7 +55,7 @@ def diff(
     against: Annotated[
         str | None, typer.Option(metavar="GIT_REF", help="Compare the installed contracts with this commit instead.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    as_json: AsJson = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 6 where a version number does not rise as it should.")
     ] = False,
@@ -77,6 +97,7 @@ def docs(out: Out = None) -> None:
 def check(
     against: Annotated[str, typer.Option(metavar="GIT_REF", help="What the contracts are compared with.")] = "HEAD",
     out: Out = None,
+    as_json: AsJson = False,
 ) -> None:
     """Lint, then say what changed since the last commit, then write the pages.
 
@@ -85,6 +106,9 @@ def check(
     from orchestration.commands.contract_changes import print_changes
 
     settings = read_settings()
+    if as_json:
+        _check_as_json(settings, against, out)
+        return
     contracts = _lint(settings)
     try:
         print_changes(_against(settings, against))
@@ -108,13 +132,41 @@ def _lint(settings: Settings) -> Contracts:
     return contracts
 
 
-def _write_pages(settings: Settings, contracts: Contracts, out: Path | None) -> None:
+def _lint_as_json(settings: Settings) -> tuple[Contracts | None, dict[str, Any]]:
+    """The contracts, None where one has a fault; and what the lint found."""
+    try:
+        contracts = load_contracts(settings.entities, settings.contracts)
+    except ContractError as error:
+        return None, {"entities": None, "sources": None, "faults": [asdict(fault) for fault in error.problems]}
+    return contracts, {"entities": len(contracts.entities), "sources": len(contracts.sources), "faults": []}
+
+
+def _check_as_json(settings: Settings, against: str, out: Path | None) -> None:
+    from orchestration.commands.contract_changes import as_document
+
+    contracts, found = _lint_as_json(settings)
+    if contracts is None:
+        print_json(found | {"changes": None, "not_compared": None, "pages": None})
+        raise typer.Exit(BAD_CONTRACT)
+    changes, not_compared = None, None
+    try:
+        changes = as_document(_against(settings, against))
+    except (HistoryError, ContractError) as error:
+        not_compared = str(error)
+    print_json(found | {"changes": changes, "not_compared": not_compared, "pages": _pages(settings, contracts, out)})
+
+
+def _pages(settings: Settings, contracts: Contracts, out: Path | None) -> Path:
     from transforms.contracts.pages import write_pages
 
     try:
-        index = write_pages(contracts, settings.dbt_project / "models", out or settings.home / "reports" / "contracts")
+        return write_pages(contracts, settings.dbt_project / "models", out or settings.home / "reports" / "contracts")
     except OSError as error:
         raise stop(f"The pages cannot be written: {error}. Name another folder with --out.", FAILED) from error
+
+
+def _write_pages(settings: Settings, contracts: Contracts, out: Path | None) -> None:
+    index = _pages(settings, contracts, out)
     typer.echo(f"Pages of {len(contracts.entities) + len(contracts.sources)} contracts: {index}")
 
 

@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, read_settings, stop
-from transforms.contracts import ContractError, SourceContract, load_contracts
+from orchestration.commands.common import FAILED, LOCKED, AsJson, read_contracts, read_settings, stop
+from transforms.contracts import SourceContract
 from transforms.lake.quarantine import ReleaseError, list_quarantine, release, show_quarantine
 from transforms.locking import LockedError, exclusive
 from transforms.settings import Settings
@@ -20,14 +20,10 @@ from transforms.settings import Settings
 app = typer.Typer(no_args_is_help=True, help="Rows that broke a contract: list, show, release.")
 
 SourceName = Annotated[str, typer.Argument(help="Name of the source, as its contract gives it.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def _sources(settings: Settings, name: str | None) -> list[SourceContract]:
-    try:
-        contracts = load_contracts(settings.entities, settings.contracts)
-    except ContractError as error:
-        raise stop(str(error), BAD_CONTRACT) from error
+    contracts = read_contracts(settings)
     if name is None:
         return list(contracts.sources.values())
     if name not in contracts.sources:
@@ -67,7 +63,7 @@ def show(
     limit: Annotated[int, typer.Option(min=1, help="At most so many records.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """Print records as they came, personal data included."""
+    """Print records as they came, personal data included; with --json one document per line."""
     settings = read_settings()
     (contract,) = _sources(settings, source)
     for record in show_quarantine(settings, contract, file, reason, limit):

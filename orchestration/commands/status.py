@@ -14,7 +14,7 @@ from orchestration.commands.common import ATTENTION, AsJson, print_json, read_co
 from transforms.lake.load import utc_now
 from transforms.operations.locks import LockState, lock_states
 from transforms.operations.standing import SourceStanding, publication_standing, source_standings
-from transforms.publishing import PublicationInfo
+from transforms.publishing import PublicationInfo, read_held
 
 if TYPE_CHECKING:
     from orchestration.runs import RunSummary
@@ -40,7 +40,8 @@ def status(
     last = last_runs(settings.home / "dagster", running, runs)
     published, why_not = publication_standing(settings.published)
     attention = [*(text for source in sources for text in source.complaints), *_of_runs(last), *_of_locks(locks)]
-    attention += [why_not] if why_not else []
+    held = read_held(settings)
+    attention += [text for text in (why_not, held.sentence if held else "") if text]
     if as_json:
         print_json(
             {

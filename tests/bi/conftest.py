@@ -17,12 +17,6 @@ from transforms.settings import Settings
 Start = Callable[..., Client]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.bi)
-
-
 @pytest.fixture(scope="session")
 def home(request: pytest.FixtureRequest) -> Path:
     """A home after a run; WATERSHED_BI_HOME names one that is there already, to save a minute."""

@@ -64,6 +64,8 @@ def _uv() -> str | None:
 def _run(name: str, *command: object, cwd: Path | None = None) -> None:
     # Settings of dbt and Watershed are none of the clients' business.
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("WATERSHED_", "DBT_"))}
-    done = subprocess.run(list(map(str, command)), env=environment, capture_output=True, text=True, check=False, cwd=cwd)
+    done = subprocess.run(
+        list(map(str, command)), env=environment, capture_output=True, text=True, check=False, cwd=cwd
+    )
     if done.returncode:
         pytest.skip(f"{name} cannot be installed here: {(done.stderr or done.stdout).strip()[-400:]}")

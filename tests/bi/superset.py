@@ -22,7 +22,7 @@ from tests.bi.environments import python_environment
 EXTRA = {"engine_params": {"connect_args": {"read_only": True}}}
 _CONFIG = """
 SECRET_KEY = {key!r}
-SQLALCHEMY_DATABASE_URI = "sqlite:///{home}/superset.db?check_same_thread=false"
+SQLALCHEMY_DATABASE_URI = "sqlite:///{home}/superset.db?check_same_thread=false&timeout=60"
 TALISMAN_ENABLED = False
 RATELIMIT_ENABLED = False
 """
@@ -35,8 +35,8 @@ class SupersetError(Exception):
 class Superset:
     """A signed-in administrator."""
 
-    def __init__(self, url: str, password: str) -> None:
-        self._url = url
+    def __init__(self, url: str, password: str, log: Path) -> None:
+        self._url, self._log = url, log
         self._session = requests.Session()
         login = {"username": "admin", "password": password, "provider": "db", "refresh": True}
         token = self._post("security/login", login)["access_token"]
@@ -55,6 +55,10 @@ class Superset:
     def dataset(self, database: int, table: str) -> int:
         """Make a dataset of a table; returns its id."""
         return self._post("dataset/", {"database": database, "schema": "marts", "table_name": table})["id"]
+
+    def remove_dataset(self, dataset: int) -> None:
+        """Remove a dataset: on SQLite, Superset has one of a name, whatever its database."""
+        self._answer(self._session.delete(f"{self._url}/api/v1/dataset/{dataset}", timeout=60))
 
     def columns(self, dataset: int) -> dict[str, dict[str, Any]]:
         """Columns of a dataset by name, with type and description."""
@@ -82,10 +86,10 @@ class Superset:
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         return self._answer(self._session.post(f"{self._url}/api/v1/{path}", json=body, timeout=60))
 
-    @staticmethod
-    def _answer(response: requests.Response) -> Any:
+    def _answer(self, response: requests.Response) -> Any:
         if not response.ok:
-            raise SupersetError(f"{response.status_code}: {response.text[:2000]}")
+            told = [line for line in self._log.read_text().splitlines() if "Error" in line]
+            raise SupersetError(f"{response.status_code}: {response.text[:2000]} {told[-3:]}")
         return response.json()
 
 
@@ -122,7 +126,7 @@ def served(home: Path) -> Iterator[Superset]:
         )
         try:
             _wait(f"http://{address}/health", server, home / "server.log")
-            yield Superset(f"http://{address}", password)
+            yield Superset(f"http://{address}", password, home / "server.log")
         finally:
             server.terminate()
             server.wait(30)

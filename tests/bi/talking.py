@@ -18,7 +18,7 @@ class Client:
     def __init__(self, *command: object) -> None:
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "WATERSHED_"))}
         # A file, not a pipe: nobody reads it while the client talks.
-        self._errors = tempfile.TemporaryFile("w+")
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the client
         self._process = subprocess.Popen(
             list(map(str, command)),
             env=environment,

@@ -11,6 +11,8 @@ from tests.bi.environments import HERE, node_environment, python_environment
 from tests.bi.publications import QUESTION, Publisher
 from tests.bi.talking import Client
 
+pytestmark = pytest.mark.bi
+
 # Environment, script, version that must answer.
 PYTHON_CLIENTS = [
     pytest.param("duckdb-1.4", "duckdb_python", "1.4.0", id="duckdb-1.4"),

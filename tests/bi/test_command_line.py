@@ -11,6 +11,8 @@ import pytest
 from tests.bi.environments import python_environment
 from tests.bi.publications import QUESTION, Publisher
 
+pytestmark = pytest.mark.bi
+
 
 @pytest.fixture(scope="module")
 def duckdb() -> Path:

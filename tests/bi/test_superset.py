@@ -13,6 +13,8 @@ import pytest
 from tests.bi.publications import QUESTION, Publisher
 from tests.bi.superset import Superset, SupersetError, served
 
+pytestmark = pytest.mark.bi
+
 PUBLICATIONS = 30
 # Whether one answer holds rows of two publications: every figure comes with the day of its own table.
 MIXTURE = (
@@ -44,7 +46,9 @@ def test_values_descriptions_and_types(superset: Superset, publisher: Publisher)
     (row,) = superset.sql(database, QUESTION)
     assert rounded(row) == publisher.published[0].answer()
 
-    columns = superset.columns(superset.dataset(database, "customer_360"))
+    dataset = superset.dataset(database, "customer_360")
+    columns = superset.columns(dataset)
+    superset.remove_dataset(dataset)
     assert columns["segment"]["description"] == publisher.comment("customer_360", "segment")
     assert columns["as_of_date"]["type"] == "DATE" and columns["as_of_date"]["is_dttm"]
     assert columns["net_revenue_amount"]["type"] in {"DECIMAL(18, 2)", "NUMERIC(18, 2)"}

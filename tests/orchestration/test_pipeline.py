@@ -82,6 +82,22 @@ def test_every_row_is_accounted_for(installation: Installation) -> None:
     assert read == installation.company.records
 
 
+def test_dagster_lists_what_waits_in_quarantine(installation: Installation) -> None:
+    with dg.DagsterInstance.from_config(str(dagster_home(installation.settings))) as instance:
+        event = instance.get_latest_materialization_event(dg.AssetKey(["lake", "quarantine"]))
+    assert event and event.asset_materialization
+    metadata = event.asset_materialization.metadata
+    with duckdb.connect(str(installation.settings.published), read_only=True) as connection:
+        waiting = connection.execute(
+            "SELECT source, reasons, count(*), count(DISTINCT file) FROM marts.quarantine GROUP BY ALL"
+        ).fetchall()
+    assert waiting and metadata["dagster/row_count"] == dg.MetadataValue.int(sum(row[2] for row in waiting))
+    listed = [record.data for record in metadata["waiting"].value]  # type: ignore[union-attr]
+    assert listed == sorted(listed, key=lambda row: -row["rows"])
+    found = {(row["source"], row["reasons"], row["rows"], row["files"]) for row in listed}
+    assert len(found) == min(50, len(waiting)) and found <= set(waiting)
+
+
 def test_the_figures_are_plausible(installation: Installation) -> None:
     overview = read_overview(installation.settings.published)
     assert 0.8 * 400 < overview.customers < 2.0 * 400

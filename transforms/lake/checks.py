@@ -23,6 +23,9 @@ class CheckSpec:
     blocks: bool = False
 
 
+_DELETIONS = CheckSpec("deletions_known", "The last snapshot could tell which records are gone.")
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """How a check ended; ``is_error`` tells a fault from a warning, ``found`` holds the figures behind it."""
@@ -47,6 +50,7 @@ def check_specs(contract: SourceContract) -> list[CheckSpec]:
         CheckSpec("files_whole", "No file was refused as a whole, and each could be fetched."),
         CheckSpec("columns_as_agreed", "No column is new or missing."),
         CheckSpec("fresh", "The newest data came within the contract's time."),
+        *([_DELETIONS] if contract.load_mode == "snapshot" else []),
     ]
 
 
@@ -87,7 +91,16 @@ def check_load(report: LoadReport, contract: SourceContract, now: dt.datetime) -
             found=drift,
         ),
         CheckResult("fresh", fresh, freshness, is_error=False, found={"location": report.location}),
+        *([_deletions_known(report)] if contract.load_mode == "snapshot" else []),
     ]
+
+
+def _deletions_known(report: LoadReport) -> CheckResult:
+    """Judge the last snapshot alone: a later one that is whole makes up for those before it."""
+    last = next((record for record in reversed(report.records) if record.status == "loaded"), None)
+    unknown = last.reason or "" if last else ""
+    text = f"{last.file} {unknown}; have its keys mended" if last and unknown else ""
+    return CheckResult(_DELETIONS.name, not unknown, text, is_error=False)
 
 
 def is_fresh(report: LoadReport, limit: dt.timedelta | None, now: dt.datetime) -> tuple[bool, str]:

@@ -33,6 +33,12 @@ from transforms.sql import columns, identifier, literal, raise_if_machine, scala
 
 # A file with fewer bad rows is never held, whatever their share: three rows prove nothing.
 MIN_HELD_ROWS = 20
+# Where in the gate a row was refused, told from its reasons.
+_STAGE = (
+    "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
+    " WHEN regexp_matches(reasons, '(^|; )(type|expression):') THEN 'type'"
+    " WHEN reasons = 'duplicate_key' THEN 'key' ELSE 'rule' END"
+)
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class Gate:
     def _hold(self, file: LandedFile, staged: Staged, batch: str) -> tuple[str | None, str | None]:
         """Rule by which all rows of the file have to wait (None: they need not), and a remark for its record."""
         connection, contract = self.connection, self.contract
-        unparsed = scalars(connection, f"SELECT count(*) FROM {staged.unparsed}")[0] if staged.unparsed else 0
+        unparsed = self._unparsed(staged)
         bad, conflicts, rows = scalars(
             connection,
             "SELECT count(*) FILTER (_reasons IS NOT NULL),"
@@ -214,24 +220,35 @@ class Gate:
         if scalars(connection, "SELECT count(*) FROM superseding") != (0,):
             self._copy("SELECT * FROM superseding ORDER BY ALL", folder / SUPERSEDED)
         self._collect_refused(staged, verdicts)
-        stage_of = (
-            "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
-            " WHEN regexp_matches(reasons, '(^|; )(type|expression):') THEN 'type'"
-            " WHEN reasons = 'duplicate_key' THEN 'key' ELSE 'rule' END"
+        refused = (
+            f"SELECT {literal(contract.entity.name)} AS entity, {stamps}, {_STAGE} AS stage, reasons, raw FROM refused"
         )
-        entity = literal(contract.entity.name)
-        refused = f"SELECT {entity} AS entity, {stamps}, {stage_of} AS stage, reasons, raw FROM refused"
-        quarantined, released = scalars(
-            connection, "SELECT (SELECT count(*) FROM refused), (SELECT count(*) FROM released)"
-        )
-        if quarantined:
+        if scalars(connection, "SELECT count(*) FROM refused") != (0,):
             names = columns(list(QUARANTINE_COLUMNS))
             self._copy(f"SELECT {names} FROM ({refused}) ORDER BY _row", folder / QUARANTINE)
+        return self._account(staged, good, file, batch, loaded_at, held_by, remark)
+
+    def _account(
+        self,
+        staged: Staged,
+        good: str,
+        file: LandedFile,
+        batch: str,
+        loaded_at: dt.datetime,
+        held_by: str | None,
+        remark: str | None,
+    ) -> GateResult:
+        """Count what was written; what was read is counted for itself, so that the account can fail."""
+        connection, contract = self.connection, self.contract
         moment = columns([contract.entity.occurred_at])
         accepted, first, last = scalars(
             connection, f"SELECT count(*), min({moment}), max({moment}) FROM (SELECT * FROM {good})"
         )
-        unparsed = scalars(connection, f"SELECT count(*) FROM {staged.unparsed}")[0] if staged.unparsed else 0
+        read, quarantined, released, duplicate = scalars(
+            connection,
+            "SELECT (SELECT count(*) FROM gated_rows), (SELECT count(*) FROM refused),"
+            " (SELECT count(*) FROM released), (SELECT count(*) FROM verdicts WHERE _verdict = 'duplicate')",
+        )
         reasons = dict(
             connection.execute(
                 "SELECT reason, count(*) FROM (SELECT unnest(string_split(reasons, '; ')) AS reason FROM refused)"
@@ -246,10 +263,10 @@ class Gate:
             file=file.name,
             file_sha256=file.sha256,
             batch_id=batch,
-            rows_read=scalars(connection, "SELECT count(*) FROM gated_rows")[0] + unparsed,
+            rows_read=read + self._unparsed(staged),
             rows_accepted=accepted,
             rows_quarantined=quarantined,
-            rows_duplicate=verdicts.get("duplicate", 0),
+            rows_duplicate=duplicate,
             status="held" if held_by else "loaded",
             reason=remark,
             loaded_at=loaded_at,
@@ -263,6 +280,9 @@ class Gate:
             column_types=tuple(item for item in staged.raw.columns.items() if item[1] != UNTYPED) if typed else (),
         )
         return GateResult(record, reasons)
+
+    def _unparsed(self, staged: Staged) -> int:
+        return scalars(self.connection, f"SELECT count(*) FROM {staged.unparsed}")[0] if staged.unparsed else 0
 
     def _collect_refused(self, staged: Staged, verdicts: dict[str, int]) -> None:
         """Fill ``refused`` (_row, reasons, raw): rows with reasons, rows with a verdict, records never parsed."""

@@ -74,21 +74,27 @@ class HeldBuild:
     fingerprint: str
     as_of_date: str
     previous_run_id: str
+    previous: str
     findings: tuple[str, ...]
     held_at: str
+
+    @property
+    def sentence(self) -> str:
+        """What jumped, from what to what, and the way out."""
+        return (
+            f"The publication as of {self.as_of_date} is held back because it differs from {self.previous}: "
+            + "; ".join(self.findings)
+            + ". Readers keep the former one. If this is right:"
+            f" watershed publish --confirm {self.fingerprint[:12]} --reason '…'; if not, mend the cause and run again."
+        )
 
 
 class PublicationHeld(PublicationError):
     """A build that jumped too far; readers keep the publication before it until a person confirms."""
 
-    def __init__(self, held: HeldBuild, before: str) -> None:
+    def __init__(self, held: HeldBuild) -> None:
         self.held = held
-        super().__init__(
-            f"The publication as of {held.as_of_date} is held back because it differs from {before}: "
-            + "; ".join(held.findings)
-            + ". Readers keep the former one. If this is right:"
-            f" watershed publish --confirm {held.fingerprint[:12]} --reason '…'; if not, mend the cause and run again."
-        )
+        super().__init__(held.sentence)
 
 
 def read_previous(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Previous | Finding | None:
@@ -244,9 +250,10 @@ def decide(
     elif findings:
         now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         texts = tuple(str(finding) for finding in findings)
-        held = HeldBuild(build.run_id, fingerprint, build.as_of_date.isoformat(), previous, texts, now)
+        day = build.as_of_date.isoformat()
+        held = HeldBuild(build.run_id, fingerprint, day, previous, _named(before), texts, now)
         write_record(settings, _HELD, asdict(held))
-        raise PublicationHeld(held, _named(before))
+        raise PublicationHeld(held)
 
 
 def _named(before: Previous | Finding | None) -> str:

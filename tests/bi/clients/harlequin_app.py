@@ -50,7 +50,8 @@ async def drive(app):
     async with app.run_test(size=(160, 48)) as pilot:
         await until(pilot, lambda: app.connection is not None and app.editor is not None)
         while word := (await asyncio.to_thread(sys.stdin.readline)).strip():
-            print(json.dumps(await answer(app, pilot, word)), file=output, flush=True)
+            output.write(json.dumps(await answer(app, pilot, word)) + "\n")
+            output.flush()
 
 
 async def answer(app, pilot, word):

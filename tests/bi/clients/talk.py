@@ -10,7 +10,7 @@ def plain(value):
     """A value as JSON has it; the type must be the one that people expect, else its name comes along."""
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    if value is None or isinstance(value, (str, int)) and not isinstance(value, bool):
+    if value is None or (isinstance(value, (str, int)) and not isinstance(value, bool)):
         return value
     if isinstance(value, decimal.Decimal):
         return str(value)
@@ -22,7 +22,7 @@ def plain(value):
 def record(names, rows):
     """The one row of an answer, by column."""
     (row,) = rows
-    return {name: plain(value) for name, value in zip(names, row)}
+    return {name: plain(value) for name, value in zip(names, row, strict=True)}
 
 
 def refusal(write):
@@ -37,4 +37,5 @@ def refusal(write):
 def serve(words):
     """Answer until nobody asks any more."""
     for line in sys.stdin:
-        print(json.dumps(words[line.strip()]()), flush=True)
+        sys.stdout.write(json.dumps(words[line.strip()]()) + "\n")
+        sys.stdout.flush()

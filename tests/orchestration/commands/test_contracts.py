@@ -186,3 +186,17 @@ def test_a_setting_that_is_wrong_ends_with_4(home: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("WATERSHED_THREADS", "many")
     result = watershed("lint")
     assert result.exit_code == 4 and "WATERSHED_THREADS" in result.stderr
+
+
+def test_lint_and_check_tell_programs_what_they_tell_people(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(checkout)
+    whole = json.loads(watershed("check", "--json").output)
+    assert (whole["faults"], whole["changes"]["changes"], whole["not_compared"]) == ([], [], None)
+    assert Path(whole["pages"]).is_file() and whole["sources"] == len(list(Settings().contracts.glob("*.odcs.yaml")))
+    file = edit(checkout / "contracts" / "sources" / "pos_sales.odcs.yaml", "name: ordered_at", "name: orderd_at")
+    for command in ("lint", "check"):
+        result = watershed(command, "--json")
+        found = json.loads(result.output)
+        assert result.exit_code == 2
+        fault = next(fault for fault in found["faults"] if "ordered_at" in fault["message"] + fault["remedy"])
+        assert fault["file"] == str(file) and fault["line"] > 1

@@ -83,6 +83,8 @@ def test_a_jump_waits_for_a_person(copy: Installation) -> None:
     assert copy.settings.published.read_bytes() == half
     name = held["held"]["fingerprint"][:12]
     assert f"watershed publish --confirm {name} --reason" in errors
+    status = CliRunner().invoke(app, ["status", "--json"])
+    assert [text for text in json.loads(status.stdout)["attention"] if f"--confirm {name}" in text]
 
     code, _, errors = _published("--confirm", name)
     assert code == FAILED and "needs a reason" in errors

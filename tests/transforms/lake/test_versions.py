@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
 from transforms.contracts import load_contracts
-from transforms.lake.load import load_source
+from transforms.lake.checks import CheckResult, check_load
+from transforms.lake.load import LoadReport, load_source
 
 
 def document(**properties: Any) -> dict[str, Any]:
@@ -128,16 +129,26 @@ def test_a_snapshot_that_is_restored_with_its_old_time_is_news(tmp_path: Path) -
     assert shop.load().loaded == ()
 
 
+def deletions_known(shop: Shop, report: LoadReport) -> CheckResult:
+    return next(check for check in check_load(report, shop.contract, shop.now) if check.name == "deletions_known")
+
+
 def test_a_snapshot_with_unreadable_keys_deletes_nothing(tmp_path: Path) -> None:
     shop = Shop(tmp_path, document(loadMode="snapshot"))
     shop.deliver(csv_file(sale("1", 1), sale("2", 1)), "a.csv")
     shop.load()
     shop.deliver(csv_file(sale("2", 1), line("")), "b.csv")
-    record = shop.load().loaded[0]
+    report = shop.load()
+    found = deletions_known(shop, report)
+    assert not found.passed and found.text.startswith("b.csv deleted nothing: 1 rows") and not found.is_error
+    record = report.loaded[0]
     assert record.rows_deleted == 0 and record.reason == (
         "deleted nothing: 1 rows have no readable key and may be any record"
     )
     assert shop.query(CURRENT) == [("1", "9.90"), ("2", "9.90")]
+    shop.deliver(csv_file(sale("2", 1)), "c.csv")
+    assert deletions_known(shop, shop.load()).passed
+    assert shop.query(CURRENT) == [("2", "9.90")]
 
 
 def test_the_key_of_a_bad_row_is_present_all_the_same(tmp_path: Path) -> None:

@@ -14,28 +14,7 @@ import pytest
 from transforms.locking import LockedError, exclusive
 from transforms.publishing import publish, verify_published
 
-from .toy import PUBLISHER, build_of, generation_read, plan_of, settings_of, start, write_warehouse
-
-READER_LOOP = """
-import duckdb, json, sys
-from pathlib import Path
-path, stop = sys.argv[1], Path(sys.argv[2])
-seen, errors, reads = [], [], 0
-print('ready', flush=True)
-last = False
-while not last:
-    last = stop.exists()
-    try:
-        with duckdb.connect(path, read_only=True) as c:
-            found = {g for t in ('customer_360', 'customer_timeline', 'channel_summary')
-                     for g, in c.execute(f'select distinct generation from marts.{t}').fetchall()}
-    except Exception as error:
-        errors.append(repr(error))
-        continue
-    reads += 1
-    seen.append(sorted(found))
-print(json.dumps({'seen': seen, 'errors': errors, 'reads': reads}))
-"""
+from .toy import PUBLISHER, READER_LOOP, build_of, generation_read, plan_of, settings_of, start, write_warehouse
 
 FOREIGN_WRITER = """
 import duckdb, sys

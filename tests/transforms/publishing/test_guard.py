@@ -154,7 +154,7 @@ def test_a_jump_is_held_and_readers_keep_what_they_had(home: Path) -> None:
     assert f"net revenue {revenue[0]} → {revenue[1]} (+300.7 %, bound 20 %)" in text
     assert "rows of customer_timeline 900 → 1,800 (+100.0 %, bound 30 %)" in text
     held = read_held(_settings(home))
-    assert held and held.run_id == "run-2" and len(held.findings) == 3
+    assert held and held.run_id == "run-2" and len(held.findings) == 3 and held.sentence == text
     assert f"watershed publish --confirm {held.fingerprint[:12]} --reason" in text
     assert path.read_bytes() == before
     assert sorted(file.name for file in path.parent.iterdir()) == [".customer360.duckdb.lock", path.name]

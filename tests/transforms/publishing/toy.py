@@ -55,6 +55,28 @@ with duckdb.connect(sys.argv[1], read_only=True) as c:
     print(json.dumps({t: c.execute(query.format(t)).fetchall() for t in tables}))
 """
 
+# Reads until the file `stop` appears, and once more after it.
+READER_LOOP = """
+import duckdb, json, sys
+from pathlib import Path
+path, stop = sys.argv[1], Path(sys.argv[2])
+seen, errors, reads = [], [], 0
+print('ready', flush=True)
+last = False
+while not last:
+    last = stop.exists()
+    try:
+        with duckdb.connect(path, read_only=True) as c:
+            found = {g for t in ('customer_360', 'customer_timeline', 'channel_summary')
+                     for g, in c.execute(f'select distinct generation from marts.{t}').fetchall()}
+    except Exception as error:
+        errors.append(repr(error))
+        continue
+    reads += 1
+    seen.append(sorted(found))
+print(json.dumps({'seen': seen, 'errors': errors, 'reads': reads}))
+"""
+
 PUBLISHER = """
 import os, signal, sys
 from pathlib import Path
