@@ -1,6 +1,7 @@
 """Identity as assets: between the models that observe identifiers and those that use customers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
@@ -43,7 +44,7 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
             for table, text in TABLES.items()
         ],
     )
-    def identity(context: dg.AssetExecutionContext, run_lock: RunLock, as_of: AsOf) -> Iterator[dg.MaterializeResult]:
+    def identity(context: dg.AssetExecutionContext, run_lock: RunLock, as_of: AsOf) -> Iterator[Any]:
         day = as_of.date(settings, contracts)
         if day is None:
             raise dg.Failure("the lake is empty: no source has delivered a row that keeps its contract")
