@@ -18,6 +18,11 @@ Inputs = Mapping[str, str]
 
 _MODELS = {".sql", ".yml", ".yaml", ".csv"}
 _CODE = {".py", ".yaml", ".json"}
+# How a run works, not what it makes; the secret counts by its fingerprint, the day is a part of its own.
+_ABOUT_THE_RUN = {
+    *("memory_limit", "threads", "lock_timeout_seconds", "retry_seconds", "rebuild"),
+    *("demo_people", "demo_seed", "secrets", "identifier_key", "as_of"),
+}
 _LIBRARIES = ("watershed-cdp", "dbt-core", "dbt-duckdb", "duckdb", "phonenumbers", "idna")
 
 
@@ -34,7 +39,7 @@ def read_inputs(settings: Settings, as_of: dt.date | None) -> Inputs:
         "models": _digest(_contents((settings.dbt_project,), _MODELS)),
         "code": _digest(_contents((PROJECT_DIR / "transforms", PROJECT_DIR / "orchestration"), _CODE)),
         "settings": _digest(
-            (str(settings.lake), settings.business_timezone, secret_fingerprint(identifier_secret(settings)))
+            (settings.model_dump_json(exclude=_ABOUT_THE_RUN), secret_fingerprint(identifier_secret(settings)))
         ),
         "libraries": _digest(f"{name} {_version(name)}" for name in _LIBRARIES),
     }
