@@ -82,7 +82,7 @@ def test_columns_named_like_identifiers_are_tagged_as_personal_data(path: Path) 
 
 
 def test_models_that_grow_with_the_lake_keep_what_they_stand_for() -> None:
-    """Without its marks a model would be built in full each time; with marks and no plan it would keep what is wrong."""
+    """Without its marks a model is built in full each time; with marks and no plan it would keep what is wrong."""
     growing = [path for path in MODELS if "increment_of" in properties_of(path).get("config", {}).get("meta", {})]
     assert len(growing) >= 3
     for path in growing:
