@@ -62,7 +62,7 @@ def run(
     settings = read_settings(as_of=as_of.date() if as_of else None)
     _run(settings, as_json)
     if not as_json:
-        typer.echo(f"Published: {settings.published}")
+        typer.echo(f"Published: {settings.published}\nReport: {settings.reports / 'latest.html'}")
 
 
 @app.command()

@@ -14,7 +14,7 @@ from transforms.lake.checks import check_load, check_specs
 from transforms.lake.generations import drop_former_sources
 from transforms.lake.load import LoadReport, load_source, utc_now
 from transforms.lake.quarantine import list_quarantine
-from transforms.lake.records import accepted_columns, ensure_empty_batch
+from transforms.lake.records import QUARANTINE_COLUMNS, RECORD_SCHEMA, accepted_columns, ensure_empty_batch
 from transforms.lake.totals import lake_totals
 from transforms.settings import Settings
 
@@ -153,6 +153,7 @@ def _load_records_asset(settings: Settings, contracts: Contracts) -> dg.AssetsDe
         kinds={"parquet"},
         owners=[OWNER],
         description="One row per file: rows read, accepted, quarantined, duplicate, and the reason of a refused file.",
+        metadata={"dagster/column_schema": _RECORD_COLUMNS},
     )
     def load_records(run_lock: RunLock) -> dg.MaterializeResult:
         totals = lake_totals(settings)
@@ -177,6 +178,7 @@ def _quarantine_asset(settings: Settings, contracts: Contracts) -> dg.AssetsDefi
         kinds={"parquet"},
         owners=[OWNER],
         description="One row per record that waits in quarantine; `watershed quarantine` lists, shows and releases.",
+        metadata={"dagster/column_schema": _QUARANTINE_COLUMNS},
     )
     def quarantine(run_lock: RunLock) -> dg.MaterializeResult:
         waiting = [item for source in contracts.sources.values() for item in list_quarantine(settings, source)]
@@ -204,6 +206,8 @@ def _quarantine_asset(settings: Settings, contracts: Contracts) -> dg.AssetsDefi
     return quarantine
 
 
+_RECORD_COLUMNS = dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in RECORD_SCHEMA])
+_QUARANTINE_COLUMNS = dg.TableSchema([dg.TableColumn(name, kind) for name, kind in QUARANTINE_COLUMNS.items()])
 _WAITING = dg.TableSchema(
     [
         dg.TableColumn("source"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,7 +26,11 @@ def failure_sensor(settings: Settings) -> dg.SensorDefinition:
     def failed_runs(context: Any) -> None:
         steps, reason = failure_of([*context.get_step_failure_events(), context.failure_event])
         run = context.dagster_run.run_id
-        context.log.error(failure_sentence(run, steps, reason or context.failure_event.message or "", settings))
+        sentence = failure_sentence(run, steps, reason or context.failure_event.message or "", settings)
+        # The first stands in the pages with the sensor's tick, the second in the journal of the service.
+        context.log.error(sentence)
+        sys.stderr.write(f"{sentence}\n")
+        sys.stderr.flush()
 
     return failed_runs
 

@@ -13,6 +13,8 @@ import dagster as dg
 
 from transforms.settings import Settings
 
+REPORT_STEP = "published__report"
+
 _UNFINISHED = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
 _FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
 _DBT_ERRORS = "Errors parsed from dbt logs:"
@@ -43,8 +45,10 @@ def failure_sentence(run_id: str, steps: Sequence[str], reason: str, settings: S
     """What failed, where, and how to go on: the same words on the terminal and from the daemon."""
     where = ", ".join(steps) or "a check that blocks"
     because = f": {_first_line(reason)}" if reason else ""
+    # The report is the one step that comes after the publication.
+    readers = "is the new one all the same" if list(steps) == [REPORT_STEP] else "is as it was"
     return (
-        f"The run {run_id} failed at {where}{because}. {settings.published} is as it was; mend the cause and run again:"
+        f"The run {run_id} failed at {where}{because}. {settings.published} {readers}; mend the cause and run again:"
         " what was done is not done twice. See docs/operations.md, and `watershed status`."
     )
 
@@ -134,6 +138,8 @@ def _moment(timestamp: float | None) -> dt.datetime | None:
 
 def _first_line(text: str) -> str:
     """What went wrong, in a line: dbt's own words where dbt failed, without the class of the exception."""
+    if "DagsterExecutionInterruptedError" in text:
+        return "it was told to stop"
     said = text.partition(_DBT_ERRORS)[2] or text
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     # dbt names the model in the first line, and what is wrong with it in the second.

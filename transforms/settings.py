@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     )
     reports_kept: int = Field(default=30, ge=1, description="How many reports of past publications are kept.")
     runs_kept_days: int = Field(
-        default=180, ge=1, description="Days after which Dagster's records and logs of a run are removed."
+        default=365, ge=1, description="Days after which Dagster's records and logs of a run are removed."
     )
     retry_seconds: float = Field(
         default=30,

@@ -95,7 +95,11 @@ class Superset:
 
 @contextmanager
 def served(home: Path) -> Iterator[Superset]:
-    """Set up a Superset in ``home``, serve it with two workers, and sign in."""
+    """Set up a Superset in ``home``, serve it with three workers of one thread each, and sign in.
+
+    Threads of a process share what DuckDB has open: a question that begins while another one, begun before a
+    publication, still runs in the same worker would be answered from the old file.
+    """
     commands = python_environment("superset")
     home.mkdir()
     (home / "superset_config.py").write_text(_CONFIG.format(key=secrets.token_urlsafe(48), home=home))
@@ -116,7 +120,7 @@ def served(home: Path) -> Iterator[Superset]:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
     address = f"127.0.0.1:{port}"
-    workers = ("--workers", "2", "--worker-class", "gthread", "--threads", "4", "--timeout", "120")
+    workers = ("--workers", "3", "--worker-class", "sync", "--timeout", "120")
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
             [commands / "gunicorn", *workers, "--bind", address, "--no-control-socket", "superset.app:create_app()"],

@@ -46,6 +46,6 @@ def test_the_report_fits_and_asks_for_nothing(
         "Data behind it",
         "About this publication",
     ]
-    assert page.get_by_role("table").count() >= 5, "tables stay tables for those who listen"
+    assert page.get_by_role("table").count() >= 5
     page.close()
     assert requests == [file.as_uri()] and complaints == []

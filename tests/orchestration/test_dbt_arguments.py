@@ -7,7 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from orchestration.dbt_arguments import dbt_build, dbt_environment, incremental_models, split_at
+from orchestration.dbt_arguments import (
+    dbt_build,
+    dbt_environment,
+    history_selections,
+    incremental_models,
+    split_at,
+)
 from transforms.settings import Settings
 
 
@@ -31,6 +37,23 @@ def test_the_project_splits_without_rest_and_without_overlap() -> None:
     before, after = split_at(MANIFEST, "b")
     assert before.split() == ["fqn:p.a", "fqn:p.b", "source:lake.raw"]
     assert after.split() == ["fqn:p.c", "fqn:p.d", "source:identity.ids"]
+
+
+def test_the_history_asks_for_what_its_log_stands_on_and_for_no_more() -> None:
+    grid = {**node("grid", kind="seed"), "depends_on": {"macros": []}}
+    nodes = {
+        "m.staged": node("staged", "s.raw"),
+        "m.seen": node("int_identity_observations", "m.staged"),
+        "m.orders": node("orders", "m.staged", "s.ids"),
+        "m.log": node("int_segment_log", "m.orders", "seed.grid"),
+        "m.mart": node("segment_history", "m.log"),
+        "m.sessions": node("sessions", "m.staged"),
+        "seed.grid": grid,
+        "test.t": node("t", "m.orders", kind="test"),
+    }
+    before, after = history_selections({"nodes": nodes, "sources": {}})
+    assert before.split() == ["fqn:p.int_identity_observations", "fqn:p.staged"]
+    assert sorted(after.split()) == ["fqn:p.grid", "fqn:p.int_segment_log", "fqn:p.orders"]
 
 
 def test_the_day_comes_by_the_environment_and_the_arguments_stay_the_same(tmp_path: Path) -> None:

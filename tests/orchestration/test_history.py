@@ -74,8 +74,8 @@ def latest(settings: Settings) -> dict[str, str]:
     """Segment of each customer, by the lines of the log."""
     with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
         rows = connection.execute(
-            "SELECT customer_id, arg_max(coalesce(segment, ''), as_of_date) AS segment"
-            " FROM intermediate.int_segment_log WHERE customer_id IS NOT NULL GROUP BY ALL HAVING segment <> ''"
+            "SELECT * FROM (SELECT customer_id, arg_max(coalesce(segment, ''), as_of_date) AS last_segment"
+            " FROM intermediate.int_segment_log WHERE customer_id IS NOT NULL GROUP BY ALL) WHERE last_segment <> ''"
         ).fetchall()
     return dict(rows)
 

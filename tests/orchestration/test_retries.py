@@ -94,6 +94,7 @@ def failed(step: str, text: str) -> Any:
     ("error", "said"),
     [
         ("dagster.Failure: the lake is empty: nothing was delivered.\n", "the lake is empty: nothing was delivered"),
+        ("dagster._core.errors.DagsterExecutionInterruptedError\n", "it was told to stop"),
         (
             "dagster_dbt.errors.DagsterDbtCliRuntimeError: The dbt CLI process with command\n`dbt build`\nfailed.\n\n"
             "Errors parsed from dbt logs:\n\nDatabase Error in model fct_orders (x.sql)\n  Binder Error: no column a\n",

@@ -174,6 +174,13 @@ COMPARISONS = {
         " count(*) FILTER (before IN ('dormant', 'churned') AND stage IN ('purchase', 'use', 'loyalty', 'advocacy'))"
         " AS win_backs FROM stays WHERE before IS NOT NULL GROUP BY 1",
     ),
+    "stays in segments": Comparison(
+        "segment_entries customers_ever_in_segment",
+        "segment_stay__segment",
+        "SELECT segment AS segment_stay__segment, count(*) AS segment_entries,"
+        " count(DISTINCT customer_id) AS customers_ever_in_segment"
+        " FROM warehouse.marts.segment_history GROUP BY segment",
+    ),
     "loads": Comparison(
         "files files_refused rows_read rows_accepted rows_quarantined rows_duplicate quarantine_rate",
         "load__source",

@@ -81,11 +81,11 @@ def _storage(name: str, file: Path) -> Finding:
     with file.open("rb") as stream:
         head = stream.read(20)
     if len(head) < 20 or head[8:12] != b"DUCK":
-        remedy = "move it away and run again; the warehouse and the published file are built from the lake"
+        remedy = "restore it from the backup, or move it away and run again; see docs/operations.md, Corrupt files"
         return fault(name, f"{file} is no DuckDB file", remedy)
     number = int.from_bytes(head[12:20], "little")
     found = _STORAGE.get(number, f"number {number}")
     if found != WANTED_STORAGE:
-        remedy = "delete it and run again" if name == "warehouse" else "publish again"
+        remedy = "see docs/operations.md, Corrupt files" if name == "warehouse" else "watershed publish"
         return warning(name, f"storage version {found}, wanted is {WANTED_STORAGE}: clients may not read it", remedy)
     return ok(name, f"storage version {found}, {file.stat().st_size / 1e6:,.0f} MB")

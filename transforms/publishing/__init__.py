@@ -2,7 +2,7 @@
 
 from transforms.publishing.checked import CheckedBuild, checked_build, known_build, note_failed, note_passed
 from transforms.publishing.errors import PublicationError
-from transforms.publishing.guard import Confirmation, HeldBuild, PublicationHeld, read_held
+from transforms.publishing.holding import Confirmation, HeldBuild, PublicationHeld, read_held
 from transforms.publishing.plan import PublicationPlan, PublishedColumn, PublishedTable, read_plan
 from transforms.publishing.publish import PublicationReport, publish
 from transforms.publishing.verify import PublicationInfo, verify_published

@@ -19,8 +19,9 @@ from transforms.locking import exclusive
 from transforms.publishing.build import build
 from transforms.publishing.checked import CheckedBuild
 from transforms.publishing.errors import PublicationError
-from transforms.publishing.guard import Confirmation, check_named, forget_held, log_confirmation, remember
+from transforms.publishing.holding import Confirmation, check_named, forget_held, log_confirmation
 from transforms.publishing.plan import PublicationPlan
+from transforms.publishing.previous import remember
 from transforms.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ def publish(
     tell = progress or (lambda message: None)
     target = settings.published
     started = time.monotonic()
-    target.parent.mkdir(parents=True, exist_ok=True)
+    # Whoever can write to the folder can replace the file: readers can't, whatever the umask.
+    target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     lock = target.with_name(f".{target.name}.lock")
     # Whoever can open the lock file can hold it, and readers have no business with it.
     lock.touch(mode=0o600)

@@ -37,6 +37,11 @@ def expression(text: str, *reads: str) -> Change:
     return lambda d: schema(d)["properties"][0].update(transformLogic=text, transformSourceObjects=list(reads))
 
 
+def delivered(text: str, mode: str = "snapshot") -> Change:
+    added = [{"property": "loadMode", "value": mode}, {"property": "deliveredAt", "value": text}]
+    return lambda d: schema(d)["customProperties"].extend(added)
+
+
 FAULTS: dict[str, tuple[Change, str]] = {
     "column misspelt": (lambda d: schema(d)["properties"][2].update(name="orderd_at"), "Did you mean 'ordered_at'?"),
     "required column not mapped": (lambda d: schema(d)["properties"].pop(), "'currency' is required by the entity"),
@@ -104,6 +109,9 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "function that does not exist": (expression("lowr('A')"), "lowr() is not allowed: not known"),
     "column by position": (expression("#1"), "positional_reference is not allowed"),
     "second name": (expression("a AS b", "a"), "AS is not allowed"),
+    "moment of a file by its arrival": (delivered("today()"), "deliveredAt: today() is not allowed"),
+    "moment of a file by its rows": (delivered("ordered_at"), "deliveredAt has to read _file and nothing else"),
+    "moment of files that are no versions": (delivered("left(_file, 10)", "append"), "deliveredAt orders files"),
     "column not announced": (expression("a || b", "a"), "reads 'b', which transformSourceObjects does not list"),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +149,16 @@ def test_the_file_is_read_only_and_alone(home: Path) -> None:
     assert report.size_bytes == report.path.stat().st_size
     assert _files(home) == [".customer360.duckdb.lock", "customer360.duckdb"]
     assert list((home / "tmp").iterdir()) == []
+
+
+def test_readers_cannot_write_to_the_folder(home: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = _publish(home).path
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o755
 
 
 def test_the_storage_version_is_what_the_file_says(home: Path) -> None:

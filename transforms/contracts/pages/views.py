@@ -156,6 +156,7 @@ def source_facts(contract: SourceContract, document: Document) -> list[tuple[str
         ("Key", ", ".join(contract.entity.key)),
         ("Pulled from", _server(document)),
         ("Load mode", modes + (f", by {contract.latest_by}" if contract.load_mode == "upsert" else "")),
+        ("A file holds since", contract.delivered_at or ""),
         ("Freshness", f"a file at least every {_duration(contract.freshness)}" if contract.freshness else ""),
         (
             "Quarantine",

@@ -187,6 +187,7 @@ SOURCE: dict[str, tuple[Change, Impact, str]] = {
     "upsert": (schema_property("loadMode", "upsert"), BREAKING, "append → upsert"),
     "append by name": (schema_property("loadMode", "append"), COSMETIC, ""),
     "order of versions": (schema_property("latestBy", "ordered_at"), BREAKING, "_received_at → ordered_at"),
+    "moment of files": (schema_property("deliveredAt", "left(_file, 10)"), BREAKING, "nothing → left(_file, 10)"),
     "telephone numbers": (schema_property("phoneRegion", "DE"), BREAKING, "nothing → DE"),
     "ignored column": (schema_property("ignoreColumns", ["till"]), COMPATIBLE, "till"),
     "fresher": (freshness(24, "h"), COMPATIBLE, "2 d → 24 h"),

@@ -190,7 +190,8 @@ def test_tenths_of_buyers_are_ranked_by_what_they_brought(tmp_path: Path) -> Non
     found = page_of(tmp_path, Company().having(customer_clv=buyers)).text
 
     # 20 + 19 of 210, then 18 + 17, and so on.
-    assert "19 1. 17 2. 15 3. 13 4. 11 5. 9 6. 7 7. 5 8. 3 9. 1 10." in found
+    assert "Tenth 1: 18.6 % 19 1. Tenth 2: 16.7 % 17 2. Tenth 3: 14.8 % 15 3." in found
+    assert "Tenth 10: 1.4 % 1 10." in found
     assert "The best tenth of the buyers has brought 18.6 % of all net revenue." in found
 
 
