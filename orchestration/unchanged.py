@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from graphlib import TopologicalSorter
 
 import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from transforms.builds import forget_from, read_inputs, reason_to_build, remember
 from transforms.settings import Settings
 
+_DONE = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 WHY = "nothing that it is made of has changed since the last build"
 
 
@@ -57,9 +59,10 @@ def building(context: dg.AssetExecutionContext, settings: Settings, day: dt.date
 def _last_results(context: dg.AssetExecutionContext) -> Iterator[dg.AssetCheckResult]:
     """What the checks of these assets found when there was last something to check."""
     storage = context.instance.event_log_storage
-    found = storage.get_latest_asset_check_execution_by_key(sorted(context.selected_asset_check_keys))
-    for key, record in found.items():
-        evaluation = record.evaluation if record else None
+    for key in sorted(context.selected_asset_check_keys):
+        # The newest entry is the plan of this very run, which says nothing yet.
+        found = storage.get_asset_check_execution_history(key, limit=1, status=_DONE)
+        evaluation = found[0].evaluation if found else None
         if evaluation:
             yield dg.AssetCheckResult(
                 passed=evaluation.passed,
