@@ -109,11 +109,14 @@ def line(factor: int, people: int, share: float) -> str:
         measure([sys.executable, "-c", WRITE], environment)
         held = hold_back(settings.incoming, home / "aside", share)
         full = measure(RUN, environment)
+        sys.stderr.write(f"{factor}x: first run {_cell(full)} s\n")
         for file in sorted((home / "aside").rglob("*.*")):
             shutil.move(file, settings.incoming / file.parent.name / file.name)
         day = measure(RUN, environment)
+        sys.stderr.write(f"{factor}x: the day {_cell(day)} s, {held:,} rows\n")
         shutil.copy(settings.published, home / "after_the_day.duckdb")
         nothing = measure(RUN, environment)
+        sys.stderr.write(f"{factor}x: nothing new {_cell(nothing)} s\n")
         rebuilt = measure(RUN, {**environment, "WATERSHED_REBUILD": "true"})
         found = differences(home / "after_the_day.duckdb", settings.published)
     if found:
