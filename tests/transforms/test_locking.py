@@ -102,3 +102,15 @@ def test_the_standard_input_is_back_when_the_lock_was_handed_on(tmp_path: Path) 
         assert os.path.samestat(os.fstat(0), before)
     with exclusive(tmp_path / "run.lock", "next", 0):
         pass
+
+
+def test_a_child_keeps_the_lock_when_its_parent_gives_up_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with exclusive(path, "me", 0) as descriptor, handed_on(descriptor):
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    with pytest.raises(LockedError, match="another process holds"), exclusive(path, "next", 0):
+        pytest.fail("the child still writes")
+    child.kill()
+    child.wait()
+    with exclusive(path, "next", 0):
+        pass

@@ -78,6 +78,21 @@ def test_an_identifier_that_joins_nobody_says_why(resolved: Town) -> None:
     assert token.why_nobody == "contested: payment_token of more than 1 customers with app_user_id"
 
 
+def test_a_value_that_joins_nobody_is_no_evidence_however_short_the_way(town: Town) -> None:
+    shared = {"payment_token": "tok-shared-1"}
+    town.resolve(
+        [
+            *HOUSEHOLD,
+            seen("shop", email="ann@example.com", phone="015127491836"),
+            seen("till", phone="015127491836", loyalty_id="L-100001"),
+            seen("app", loyalty_id="L-100001", device_id="d-000001"),
+            seen("shop", email="ann@example.com", **shared),
+            seen("app", device_id="d-000001", **shared),
+        ]
+    )
+    assert [source for _, source, _ in steps(ask(town, "ann@example.com", "d-000001"))] == ["shop", "till", "app"]
+
+
 def test_a_merged_customer_is_explained_by_the_record_that_merged_it(resolved: Town) -> None:
     ann, bob = (ask(resolved, word).first.customer_id for word in ("ann@example.com", "bob@example.com"))
     assert ann and bob
