@@ -89,9 +89,9 @@ select
     {%- for column in counts %}
     cast(sum({{ column }}) as bigint) as {{ column }},
     {%- endfor %}
-    cast(sum(units) as decimal(38, 3)) as units,
     {%- for column in amounts %}
-    cast(sum({{ column }}) as decimal(38, 2)) as {{ column }}{{ ',' if not loop.last }}
+    cast(sum({{ column }}) as decimal(38, 2)) as {{ column }},
     {%- endfor %}
+    cast(sum(units) as decimal(38, 3)) as units
 from parts
 group by source, order_id, identity_key, currency
