@@ -12,7 +12,7 @@ export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run dev serve test test-bi lint format contracts benchmark screenshot benchmark-gate benchmark-publication clean
+.PHONY: help setup demo run dev serve test test-bi lint format contracts benchmark screenshot benchmark-daily benchmark-gate benchmark-publication clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ screenshot: setup ## take the pictures of the documentation (needs Chromium)
 
 benchmark: setup ## measure the whole path at 1, 4 and 16 times the default size (about an hour)
 	$(RUN)/python -m tests.benchmarks.full_path
+
+benchmark-daily: setup ## measure what a day costs beside a full run, at 1, 4 and 16 times the default size (hours)
+	$(RUN)/python -m tests.benchmarks.daily
 
 benchmark-gate: setup ## measure the contract gate at 1, 10 and 50 million rows (about half an hour)
 	$(RUN)/python -m tests.benchmarks.gate

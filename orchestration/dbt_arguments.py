@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from transforms.settings import Settings
@@ -20,8 +21,11 @@ def dbt_variables(settings: Settings) -> str:
     return json.dumps({"lake_path": str(settings.lake), "business_timezone": settings.business_timezone})
 
 
-def dbt_environment(settings: Settings, as_of: dt.date | None = None) -> dict[str, str]:
-    """Environment variables of the dbt process. Without data there is no day, and nothing to count."""
+def dbt_environment(settings: Settings, as_of: dt.date | None = None, increments: Path | None = None) -> dict[str, str]:
+    """Environment variables of the dbt process. Without data there is no day, and nothing to count.
+
+    ``increments`` is the folder of a plan for the incremental models; without it all are built in full.
+    """
     environment = {
         "WATERSHED_WAREHOUSE": str(settings.warehouse),
         "WATERSHED_MEMORY_LIMIT": settings.memory_limit,
@@ -30,7 +34,20 @@ def dbt_environment(settings: Settings, as_of: dt.date | None = None) -> dict[st
         "DBT_LOG_PATH": str(settings.home / "dbt"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
-    return environment | ({"WATERSHED_AS_OF_DATE": as_of.isoformat()} if as_of else {})
+    if as_of:
+        environment["WATERSHED_AS_OF_DATE"] = as_of.isoformat()
+    if increments:
+        environment["WATERSHED_INCREMENTS"] = str(increments)
+    return environment
+
+
+def incremental_models(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Name of each model that grows with the lake, with the entities that it takes up."""
+    return {
+        node["name"]: list(node["config"]["meta"]["increment_of"])
+        for node in manifest["nodes"].values()
+        if node["resource_type"] == "model" and "increment_of" in node["config"]["meta"]
+    }
 
 
 def split_at(manifest: Mapping[str, Any], model: str) -> tuple[str, str]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.days import AsOf
 from orchestration.run_lock import RunLock
+from orchestration.unchanged import WHY, building, is_unchanged
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.publishing import PublicationError, PublicationHeld, checked_build, publish, read_plan
@@ -36,11 +38,15 @@ def _publication_asset(
         description="The file that BI tools, notebooks and SQL clients open: the marts without personal data.",
         metadata={"path": dg.MetadataValue.path(str(settings.published))},
     )
-    def customer360(context: dg.AssetExecutionContext, run_lock: RunLock) -> dg.MaterializeResult:
+    def customer360(context: dg.AssetExecutionContext, run_lock: RunLock, as_of: AsOf) -> dg.MaterializeResult:
+        day = as_of.date(settings, contracts)
+        if is_unchanged(context, settings, day):
+            return dg.MaterializeResult(metadata={"unchanged": WHY})
         try:
             build = checked_build(settings)
             plan = read_plan(manifest, contracts.may_leave)
-            report = publish(settings, plan, build, version("watershed-cdp"), context.log.info)
+            with building(context, settings, day, "publication"):
+                report = publish(settings, plan, build, version("watershed-cdp"), context.log.info)
         except PublicationHeld as held:
             raise dg.Failure(
                 str(held),

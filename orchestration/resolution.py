@@ -1,11 +1,13 @@
 """Identity as assets: between the models that observe identifiers and those that use customers."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 
 from orchestration.days import AsOf
 from orchestration.run_lock import RunLock
+from orchestration.unchanged import building, is_unchanged, kept
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.identity import resolve_identities
@@ -42,11 +44,15 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
             for table, text in TABLES.items()
         ],
     )
-    def identity(context: dg.AssetExecutionContext, run_lock: RunLock, as_of: AsOf) -> Iterator[dg.MaterializeResult]:
+    def identity(context: dg.AssetExecutionContext, run_lock: RunLock, as_of: AsOf) -> Iterator[Any]:
         day = as_of.date(settings, contracts)
         if day is None:
             raise dg.Failure("the lake is empty: no source has delivered a row that keeps its contract")
-        report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
+        if is_unchanged(context, settings, day):
+            yield from kept(context)
+            return
+        with building(context, settings, day, "identity"):
+            report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
         figures = report.metadata()
         for table in TABLES:
             yield dg.MaterializeResult(asset_key=["identity", table], metadata=figures)

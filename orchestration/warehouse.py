@@ -1,5 +1,6 @@
 """The dbt project as assets; dbt runs as a subprocess and is the only writer of the warehouse file."""
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -20,10 +21,12 @@ from dagster_dbt import (
 )
 
 from orchestration.days import HISTORY, AsOf
-from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, split_at
+from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, incremental_models, split_at
 from orchestration.lineage import column_lineage
 from orchestration.retries import wait_for_readers
 from orchestration.run_lock import RunLock
+from orchestration.unchanged import building, built_whole, is_unchanged, kept
+from transforms.builds import plan_increments, read_inputs
 from transforms.contracts import Contracts
 from transforms.lake.records import accepted_columns
 from transforms.locking import exclusive
@@ -89,12 +92,12 @@ def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -
 
 
 def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: str, select: str) -> dg.AssetsDefinition:
-    @dbt_assets(manifest=manifest, name=name, select=select, dagster_dbt_translator=TRANSLATOR)
-    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock, as_of: AsOf) -> Iterator[Any]:
-        day = as_of.date(settings, contracts)
+    def build(
+        context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock, day: dt.date | None
+    ) -> Iterator[Any]:
         context.log.info(f"dbt {name}: as of {day}")
         known_before = known_build(settings)
-        with environment(dbt_environment(settings, day)):
+        with environment(dbt_environment(settings, day, _planned_increments(context, settings, manifest, day))):
             # dbt writes on if this process is killed: whoever comes next waits for it too.
             with run_lock.handed_on():
                 invocation = dbt.cli(dbt_build(settings), context=context, raise_on_error=False)
@@ -121,14 +124,37 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
         if failure:
             note_failed(settings)
             raise failure
-        is_whole = context.selected_asset_keys == step.keys and context.selected_asset_check_keys == step.check_keys
+        is_whole = built_whole(context)
         note_passed(settings, known_before, name, is_whole, day, context.run_id)
         if name == "model" and is_whole and day:
             context.log_event(dg.AssetMaterialization(HISTORY, partition=day.isoformat()))
         # Logs and compiled SQL of a run that went well are 10 MB that nobody reads.
         shutil.rmtree(invocation.target_path, ignore_errors=True)
 
+    @dbt_assets(manifest=manifest, name=name, select=select, dagster_dbt_translator=TRANSLATOR)
+    def step(context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock, as_of: AsOf) -> Iterator[Any]:
+        day = as_of.date(settings, contracts)
+        if is_unchanged(context, settings, day):
+            yield from kept(context, {"__".join(table): rows for table, rows in row_counts(settings.warehouse).items()})
+            return
+        with building(context, settings, day, name):
+            yield from build(context, dbt, run_lock, day)
+
     return step
+
+
+def _planned_increments(
+    context: dg.AssetExecutionContext, settings: Settings, manifest: Path, day: dt.date | None
+) -> Path | None:
+    """Folder of the plan of what the incremental models may keep; None where there is no day to build for."""
+    if day is None:
+        return None
+    folder = settings.home / "dbt" / "increments"
+    models = incremental_models(json.loads(manifest.read_text(encoding="utf-8")))
+    plan = plan_increments(settings, models, read_inputs(settings, day), day, folder)
+    for model, steps in plan.items():
+        context.log.debug(f"{model}: " + ", ".join(f"{entity} {step}" for entity, step in steps.items()))
+    return folder
 
 
 def _followed(invocation: DbtCliInvocation, context: dg.AssetExecutionContext) -> Iterator[Any]:

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     secrets: dict[str, SecretStr] = Field(
         default={}, description="Passwords and tokens by the names that contracts use: WATERSHED_SECRETS__<NAME>."
     )
+    rebuild: bool = Field(
+        default=False, description="Build every table anew, even where nothing or little has changed."
+    )
     memory_limit: str = Field(default="4GB", description="Memory that DuckDB may use before it spills to disk.")
     threads: int = Field(default=2, ge=1, description="Threads that DuckDB may use.")
     lock_timeout_seconds: float = Field(

@@ -7,7 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from orchestration.dbt_arguments import dbt_build, dbt_environment, history_selections, split_at
+from orchestration.dbt_arguments import (
+    dbt_build,
+    dbt_environment,
+    history_selections,
+    incremental_models,
+    split_at,
+)
 from transforms.settings import Settings
 
 
@@ -61,3 +67,16 @@ def test_the_day_comes_by_the_environment_and_the_arguments_stay_the_same(tmp_pa
 def test_no_secret_reaches_dbt(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, identifier_key="very-secret")  # type: ignore[arg-type]
     assert "very-secret" not in repr((dbt_environment(settings), dbt_build(settings), settings))
+
+
+def test_increments_are_planned_for_models_that_name_their_entities_alone(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert "WATERSHED_INCREMENTS" not in dbt_environment(settings, dt.date(2025, 3, 1))
+    planned = dbt_environment(settings, dt.date(2025, 3, 1), tmp_path / "plan")
+    assert planned["WATERSHED_INCREMENTS"] == str(tmp_path / "plan")
+    nodes = {
+        "m.spells": node("spells") | {"config": {"meta": {"increment_of": ["app_events"]}}},
+        "m.log": node("log") | {"config": {"materialized": "incremental", "meta": {}}},
+        "test.t": node("t", kind="test") | {"config": {"meta": {}}},
+    }
+    assert incremental_models({"nodes": nodes}) == {"spells": ["app_events"]}

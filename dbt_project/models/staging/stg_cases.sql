@@ -3,6 +3,7 @@ select
     _source || ':' || case_id || ':' || event_id as record_id,
     occurred_at,
     {{ business_date('occurred_at') }} as occurred_date,
+    _batch_id,
 
     case_id,
     event_id,

@@ -3,6 +3,7 @@ select
     _source || ':' || consent_id as record_id,
     updated_at as occurred_at,
     {{ business_date('updated_at') }} as occurred_date,
+    _batch_id,
 
     consent_id,
 

@@ -3,6 +3,7 @@ select
     _source || ':' || call_id as record_id,
     started_at as occurred_at,
     {{ business_date('started_at') }} as occurred_date,
+    _batch_id,
 
     call_id,
 

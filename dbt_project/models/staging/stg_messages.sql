@@ -3,6 +3,7 @@ select
     _source || ':' || event_id as record_id,
     occurred_at,
     {{ business_date('occurred_at') }} as occurred_date,
+    _batch_id,
 
     event_id,
     message_id,

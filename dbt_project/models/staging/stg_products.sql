@@ -3,6 +3,7 @@ select
     _source || ':' || product_id as record_id,
     valid_from_at as occurred_at,
     {{ business_date('valid_from_at') }} as occurred_date,
+    _batch_id,
 
     product_id,
     parent_product_id,

@@ -3,6 +3,7 @@ select
     _source || ':' || return_id || ':' || line_id as record_id,
     returned_at as occurred_at,
     {{ business_date('returned_at') }} as occurred_date,
+    _batch_id,
 
     return_id,
     line_id,

@@ -3,6 +3,7 @@ select
     _source || ':' || review_id as record_id,
     reviewed_at as occurred_at,
     {{ business_date('reviewed_at') }} as occurred_date,
+    _batch_id,
 
     review_id,
 

@@ -3,6 +3,7 @@ select
     _source || ':' || visit_id as record_id,
     entered_at as occurred_at,
     {{ business_date('entered_at') }} as occurred_date,
+    _batch_id,
 
     visit_id,
 

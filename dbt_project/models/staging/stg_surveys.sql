@@ -3,6 +3,7 @@ select
     _source || ':' || response_id || ':' || question_id as record_id,
     answered_at as occurred_at,
     {{ business_date('answered_at') }} as occurred_date,
+    _batch_id,
 
     response_id,
     question_id,

@@ -3,6 +3,7 @@ select
     _source || ':' || order_id || ':' || line_id as record_id,
     ordered_at as occurred_at,
     {{ business_date('ordered_at') }} as occurred_date,
+    _batch_id,
 
     order_id,
     line_id,

@@ -5,27 +5,29 @@ with
 -- Lines in another currency than their order are left out of its amounts and counted: unlike money is never added.
 orders as (
     select
-        customer_id,
-        source,
-        order_id,
-        order_currency,
-        min(ordered_at) as ordered_at,
-        min(order_date) as order_date,
-        min(channel) as channel,
-        min(store_id) as store_id,
-        min(case when line_type = 'return' then original_order_id end) as original_order_id,
-        count(*) as lines,
-        sum(case when line_type = 'sale' then coalesce(quantity, 0) else 0 end) as units,
-        sum(case when line_type = 'sale' and currency = order_currency then gross_amount else 0 end) as gross_amount,
-        sum(case when line_type = 'sale' and currency = order_currency then discount_amount else 0 end)
-            as discount_amount,
-        sum(case when line_type = 'return' and currency = order_currency then -net_amount else 0 end)
-            as return_amount,
-        sum(case when currency = order_currency then net_amount else 0 end) as order_net_amount,
-        sum(case when currency = order_currency then 0 else 1 end) as other_currency_lines,
-        sum(case when line_type = 'return' then 1 else 0 end) as return_lines
-    from {{ ref('fct_order_lines') }}
-    group by customer_id, source, order_id, order_currency
+        identified.customer_id,
+        parts.source,
+        parts.order_id,
+        identified.currency as order_currency,
+        min(parts.ordered_at) as ordered_at,
+        min(parts.order_date) as order_date,
+        min(parts.channel) as channel,
+        min(parts.store_id) as store_id,
+        min(parts.original_order_id) as original_order_id,
+        sum(parts.lines) as lines,
+        sum(parts.units) as units,
+        {%- for amount in amounts %}
+        sum(case when parts.currency = identified.currency then parts.{{ amount }} else 0 end) as {{ amount }},
+        {%- endfor %}
+        sum(case when parts.currency = identified.currency then parts.net_amount else 0 end) as order_net_amount,
+        sum(case when parts.currency = identified.currency then 0 else parts.lines end) as other_currency_lines,
+        sum(parts.return_lines) as return_lines
+    from {{ ref('int_order_parts') }} as parts
+    inner join {{ ref('int_orders_identified') }} as identified
+        on
+            parts.source = identified.source
+            and parts.order_id = identified.order_id
+    group by identified.customer_id, parts.source, parts.order_id, identified.currency
 ),
 
 priced as (

@@ -1,59 +1,22 @@
-{%- set identifiers = ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id', 'payment_token'] %}
-{%- set carried = {
-    'stg_transactions': ['email', 'phone', 'loyalty_id', 'app_user_id', 'payment_token'],
-    'stg_app_events': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
-    'stg_store_visits': identifiers,
-    'stg_hotline_calls': ['email', 'phone', 'loyalty_id', 'app_user_id'],
-    'stg_profiles': ['email', 'phone', 'loyalty_id', 'app_user_id'],
-    'stg_consents': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
-    'stg_surveys': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
-    'stg_messages': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
-    'stg_cases': ['email', 'phone', 'loyalty_id', 'app_user_id'],
-    'stg_returns': ['email', 'phone', 'loyalty_id', 'app_user_id', 'payment_token'],
-    'stg_reviews': ['email', 'phone', 'loyalty_id', 'app_user_id'],
-} -%}
+{%- set identifiers = ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id', 'payment_token'] -%}
 
 with
 
-records as (
-    {%- for model, columns in carried.items() %}
-    select
-        source,
-        {%- for identifier in identifiers %}
-        {{ identifier if identifier in columns else 'cast(null as string) as ' ~ identifier }},
-        {%- endfor %}
-        occurred_at
-    from {{ ref(model) }}
-    {% if not loop.last -%}
-    union all
-    {%- endif -%}
-    {%- endfor %}
-),
-
--- Grouped by the raw values, so that the hash is taken once for each combination and not for each record.
 combinations as (
     select
+        identity_key,
         source,
         {{ identifiers | join(',\n        ') }},
-        min(occurred_at) as first_seen_at,
-        max(occurred_at) as last_seen_at,
-        count(*) as records
-    from records
-    where coalesce({{ identifiers | join(', ') }}) is not null
-    group by source, {{ identifiers | join(', ') }}
+        min(first_seen_at) as first_seen_at,
+        max(last_seen_at) as last_seen_at,
+        cast(sum(records) as bigint) as records
+    from {{ ref('int_identity_sightings') }}
+    group by identity_key, source, {{ identifiers | join(', ') }}
 ),
 
-keyed as (
+cleared as (
     select
-        {{ identity_key(
-            'combinations.source',
-            email='combinations.email',
-            phone='combinations.phone',
-            loyalty_id='combinations.loyalty_id',
-            device_id='combinations.device_id',
-            app_user_id='combinations.app_user_id',
-            payment_token='combinations.payment_token'
-        ) }} as identity_key,
+        combinations.identity_key,
         combinations.source,
         combinations.email,
         combinations.phone,
@@ -71,5 +34,5 @@ keyed as (
 )
 
 select *
-from keyed
+from cleared
 where coalesce({{ identifiers | join(', ') }}) is not null

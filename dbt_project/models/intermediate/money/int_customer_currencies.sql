@@ -3,11 +3,11 @@ with
 currencies as (
     select
         customer_id,
-        order_currency as currency,
-        count(*) as order_lines
-    from {{ ref('fct_order_lines') }}
+        currency,
+        sum(lines) as order_lines
+    from {{ ref('int_orders_identified') }}
     where customer_id is not null
-    group by customer_id, order_currency
+    group by customer_id, currency
 ),
 
 ranked as (

@@ -1,0 +1,168 @@
+"""Law 3: whatever comes, in whatever order and pieces, increments give the tables that a rebuild gives."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
+
+from orchestration.dbt_arguments import incremental_models
+from tests.dbt_project.histories import History
+from tests.dbt_project.lake import write_identity
+from tests.dbt_project.project import DBT_PROJECT
+from transforms.builds import plan_increments
+from transforms.builds.increments import MARKS
+from transforms.settings import Settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
+
+INPUTS = {"models": "1", "code": "1"}
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Only these variables of ours; dbt takes the environment as it is when a command begins."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("WATERSHED_", "DBT_"))]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@dataclass
+class Project:
+    """The dbt project in this very process: parsed once, run many times."""
+
+    folder: Path
+    manifest: Manifest | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.folder / "home")
+
+    def dbt(self, command: str, warehouse: Path, as_of: dt.date, *arguments: str, **variables: str) -> Any:
+        """Run a dbt command; fails the test with dbt's own message."""
+        scratch = self.folder / "dbt"
+        known = {"WATERSHED_WAREHOUSE": str(warehouse), "WATERSHED_AS_OF_DATE": as_of.isoformat()}
+        with environment(**known, **variables):
+            result = dbtRunner(manifest=self.manifest).invoke(
+                [
+                    *("--quiet", "--log-level-file", "none", "--no-use-colors", command, *arguments),
+                    *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+                    *("--target-path", str(scratch), "--log-path", str(scratch)),
+                    *("--vars", f"{{lake_path: {self.settings.lake}, business_timezone: Europe/Berlin}}"),
+                ]
+            )
+        messages = [f"{item.node.name}: {item.message}" for item in getattr(result.result, "results", [])]
+        assert result.success, result.exception or messages
+        return result.result
+
+    def die_within(self, as_of: dt.date, model: str) -> None:
+        """Fail in the last statement of a model's transaction, after its rows have changed, as a kill there would."""
+        assert self.manifest
+        folder = self.folder / "increments"
+        plan_increments(self.settings, incremental_models(self.manifest.to_dict()), INPUTS, as_of, folder)
+        (folder / "contents.json").write_text("no contents\n")
+        with pytest.raises(AssertionError, match=model):
+            self.dbt("run", self.settings.warehouse, as_of, "--select", model, WATERSHED_INCREMENTS=str(folder))
+
+    def increment(self, as_of: dt.date, *select: str, inputs: dict[str, str] = INPUTS) -> dict:
+        """Continue the warehouse of the home, as the orchestrator does; returns the plan."""
+        assert self.manifest
+        models = incremental_models(self.manifest.to_dict())
+        folder = self.folder / "increments"
+        plan = plan_increments(self.settings, models, inputs, as_of, folder)
+        self.dbt(*BUILD[:1], self.settings.warehouse, as_of, *BUILD[1:], *select, WATERSHED_INCREMENTS=str(folder))
+        return plan
+
+    def rebuild(self, as_of: dt.date) -> Path:
+        """Build everything from nothing."""
+        warehouse = self.folder / "rebuilt" / "warehouse.duckdb"
+        warehouse.parent.mkdir(exist_ok=True)
+        warehouse.unlink(missing_ok=True)
+        self.dbt(*BUILD[:1], warehouse, as_of, *BUILD[1:])
+        return warehouse
+
+
+BUILD = ("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = Project(tmp_path_factory.mktemp("increments"))
+    History(project.settings.lake, seed=0)
+    project.manifest = project.dbt("parse", project.settings.warehouse, dt.date(2025, 3, 1))
+    return project
+
+
+# The log of segments tells of the days that were run, which no rebuild of one day knows.
+ABOUT_RUNS = {"intermediate.int_segment_log", "marts.segment_history"}
+
+
+def differences(left: Path, right: Path) -> dict[str, list[tuple]]:
+    """Rows that only one of two warehouses holds, by table; the marks are about how they came to be."""
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{left}' AS increments (READ_ONLY)")
+        con.execute(f"ATTACH '{right}' AS rebuilt (READ_ONLY)")
+        tables = con.execute(
+            "SELECT database_name, schema_name || '.' || table_name FROM duckdb_tables()"
+            " WHERE database_name IN ('increments', 'rebuilt')"
+        ).fetchall()
+        names = {side: {name for database, name in tables if database == side} for side in ("increments", "rebuilt")}
+        here = {name for name in names["increments"] if not name.endswith(MARKS)}
+        assert here == names["rebuilt"] and "marts.customer_360" in here
+        here -= ABOUT_RUNS
+        found = {}
+        for name in sorted(here):
+            rows = con.execute(
+                f"(SELECT 'incremented', * FROM (FROM increments.{name} EXCEPT ALL FROM rebuilt.{name}))"
+                f" UNION ALL (SELECT 'rebuilt', * FROM (FROM rebuilt.{name} EXCEPT ALL FROM increments.{name}))"
+            ).fetchall()
+            if rows:
+                found[name] = rows
+        return found
+
+
+def follow(project: Project, seed: int, steps: int) -> None:
+    """Live through a history; after each step the warehouse must be what a rebuild is."""
+    project.settings.warehouse.unlink(missing_ok=True)
+    history = History(project.settings.lake, seed)
+    told, ways = [], set()
+    for step in range(steps):
+        told.append(history.step())
+        write_identity(history.lake, **history.identities())
+        if step % 3 == 2:
+            # A run that died after one of its models; more comes before the next one.
+            project.increment(history.as_of, "--select", f"+{DIES_AFTER[seed % 3]}")
+            # Another one died in the midst of one.
+            project.die_within(history.as_of, DIES_AFTER[(seed + 1) % 3])
+            told += [["killed"], history.step()]
+            write_identity(history.lake, **history.identities())
+        plan = project.increment(history.as_of)
+        ways |= {way for entities in plan.values() for way in entities.values()}
+        assert differences(project.settings.warehouse, project.rebuild(history.as_of)) == {}, told
+    assert ways >= {"added", "rebuilt"}, "a history without one of them proves little"
+
+
+DIES_AFTER = ("int_event_spells", "int_identity_sightings", "int_order_parts")
+
+
+def test_increments_give_what_a_rebuild_gives(project: Project) -> None:
+    follow(project, seed=1, steps=4)
+
+
+def test_a_longer_history_in_which_the_day_goes_back(project: Project) -> None:
+    follow(project, seed=2, steps=6)
