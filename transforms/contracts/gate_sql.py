@@ -175,35 +175,37 @@ def _raw_struct(contract: SourceContract) -> list[str]:
 
 
 def _column_reasons(column: Column, value: str, found_type: str) -> list[tuple[str, str]]:
+    """Conditions under which a column breaks its rules, and the reasons; NULL is no breach and need not be asked for."""
     name = f"t.{identifier(column.name)}"
     given = f"t.{value.removeprefix('v.')}"
-    is_given = f"nullif({given}, '') IS NOT NULL" if found_type == "VARCHAR" else f"{given} IS NOT NULL"
+    filled = f"nullif({given}, '')" if found_type == "VARCHAR" else given
+    is_text = column.physical_type == "VARCHAR" and found_type == "VARCHAR"
     reasons = []
     if column.physical_type in {"DATE", "TIMESTAMP"}:
         # Beyond these years Python, and much else that reads the lake, knows no date.
         last = "DATE '9999-12-31'" if column.physical_type == "DATE" else "TIMESTAMP '9999-12-31 23:59:59.999999'"
         known = f"{name} BETWEEN {column.physical_type} '0001-01-01' AND {last}"
-        reasons.append((f"{is_given} AND NOT coalesce({known}, false)", f"type:{column.name}"))
-    elif not (column.physical_type == "VARCHAR" and found_type == "VARCHAR"):
-        reasons.append((f"{name} IS NULL AND {is_given}", f"type:{column.name}"))
+        reasons.append((f"{filled} IS NOT NULL AND NOT coalesce({known}, false)", f"type:{column.name}"))
+    elif not is_text:
+        reasons.append((f"{name} IS NULL AND {filled} IS NOT NULL", f"type:{column.name}"))
     if column.required or column.key_position is not None:
-        reasons.append((f"NOT ({is_given})", f"required:{column.name}"))
+        reasons.append((f"{name if is_text else filled} IS NULL", f"required:{column.name}"))
     if column.enum:
         allowed = ", ".join(literal(value) for value in column.enum)
-        reasons.append((f"{name} IS NOT NULL AND {name} NOT IN ({allowed})", f"enum:{column.name}"))
+        reasons.append((f"{name} NOT IN ({allowed})", f"enum:{column.name}"))
     if column.minimum is not None:
-        reasons.append((f"{name} IS NOT NULL AND {name} < {column.minimum}", f"minimum:{column.name}"))
+        reasons.append((f"{name} < {column.minimum}", f"minimum:{column.name}"))
     if column.maximum is not None:
-        reasons.append((f"{name} IS NOT NULL AND {name} > {column.maximum}", f"maximum:{column.name}"))
+        reasons.append((f"{name} > {column.maximum}", f"maximum:{column.name}"))
     if column.max_length is not None:
-        condition = f"{name} IS NOT NULL AND length({name}) > {column.max_length}"
-        reasons.append((condition, f"max_length:{column.name}"))
+        reasons.append((f"length({name}) > {column.max_length}", f"max_length:{column.name}"))
     if column.pattern is not None:
-        condition = f"{name} IS NOT NULL AND NOT regexp_matches({name}, {literal(column.pattern)})"
-        reasons.append((condition, f"pattern:{column.name}"))
+        reasons.append((f"NOT regexp_matches({name}, {literal(column.pattern)})", f"pattern:{column.name}"))
     return reasons
 
 
 def _rule_reason(rule: Rule, careful: bool) -> tuple[str, str]:
-    holds = f"coalesce(({rule.expression}\n), true)"
-    return f"NOT {f'coalesce(TRY({holds}), false)' if careful else holds}", f"rule:{rule.name}"
+    expression = f"({rule.expression}\n)"
+    # Careful: what cannot be computed is a breach; what is unknown is none.
+    broken = f"NOT coalesce(TRY(coalesce({expression}, true)), false)" if careful else f"NOT {expression}"
+    return broken, f"rule:{rule.name}"

@@ -116,7 +116,8 @@ def accepted(contracts: ContractSet) -> set[str]:
     with rows().cursor() as connection:
         query = gate_query(connection, shop, RawTable("raw", dict.fromkeys(RAW, "VARCHAR")), "2026-01-01T00:00:00")
         return {
-            row[0] for row in connection.execute(f"SELECT order_id FROM ({query.rows}) WHERE _reasons IS NULL").fetchall()
+            row[0]
+            for row in connection.execute(f"SELECT order_id FROM ({query.rows}) WHERE _reasons IS NULL").fetchall()
         }
 
 
