@@ -175,7 +175,7 @@ def _raw_struct(contract: SourceContract) -> list[str]:
 
 
 def _column_reasons(column: Column, value: str, found_type: str) -> list[tuple[str, str]]:
-    """Conditions under which a column breaks its rules, and the reasons; NULL is no breach and need not be asked for."""
+    """Conditions under which a column breaks its rules, with the reasons; NULL is no breach, so it is not asked for."""
     name = f"t.{identifier(column.name)}"
     given = f"t.{value.removeprefix('v.')}"
     filled = f"nullif({given}, '')" if found_type == "VARCHAR" else given
