@@ -35,9 +35,18 @@ def kept(
     within = {key: sorted(context.assets_def.asset_deps[key] & wanted) for key in sorted(wanted)}
     for key in TopologicalSorter(within).static_order():
         count = (rows or {}).get("__".join(key.path))
-        metadata = {"unchanged": WHY} | ({} if count is None else {"dagster/row_count": count})
+        metadata = {"unchanged": WHY, **_columns(context, key)} | (
+            {} if count is None else {"dagster/row_count": count}
+        )
         yield dg.MaterializeResult(asset_key=key, metadata=metadata)
     yield from _last_results(context)
+
+
+def _columns(context: dg.AssetExecutionContext, key: dg.AssetKey) -> dict[str, dg.MetadataValue]:
+    """What Dagster was told of the asset's columns when it was built; it shows the last materialization alone."""
+    event = context.instance.get_latest_materialization_event(key)
+    told = event.asset_materialization.metadata if event and event.asset_materialization else {}
+    return {name: told[name] for name in ("dagster/column_schema", "dagster/column_lineage") if name in told}
 
 
 def built_whole(context: dg.AssetExecutionContext) -> bool:

@@ -62,6 +62,7 @@ types = json.loads(sys.argv[5])
 import duckdb
 started = time.monotonic()
 connection = duckdb.connect(config={"threads": 2, "memory_limit": "4GB"})
+connection.execute("SET enable_progress_bar = false")
 columns = "{" + ", ".join(f"'{name}': '{kind}'" for name, kind in types.items()) + "}"
 table = {
     "csv": f"read_csv('{path}', header = true, columns = {columns})",

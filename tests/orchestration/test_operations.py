@@ -81,7 +81,7 @@ def dbt_child(parent: int) -> int | None:
 
 def test_a_killed_run_keeps_the_lock_until_its_dbt_has_ended(installation: Installation) -> None:
     settings = installation.settings
-    process = installation.command("run")
+    process = installation.command("run", WATERSHED_REBUILD="true")
     deadline = time.monotonic() + 300
     while (child := dbt_child(process.pid)) is None:
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()

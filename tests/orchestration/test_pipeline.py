@@ -92,8 +92,9 @@ def test_dagster_lists_what_waits_in_quarantine(installation: Installation) -> N
             "SELECT source, reasons, count(*), count(DISTINCT file) FROM marts.quarantine GROUP BY ALL"
         ).fetchall()
     assert waiting and metadata["dagster/row_count"] == dg.MetadataValue.int(sum(row[2] for row in waiting))
-    listed = [record.data for record in metadata["waiting"].value]  # type: ignore[union-attr]
-    assert listed == sorted(listed, key=lambda row: -row["rows"])
+    table = metadata["waiting"]
+    assert isinstance(table, dg.TableMetadataValue)
+    listed = [record.data for record in table.records]
     found = {(row["source"], row["reasons"], row["rows"], row["files"]) for row in listed}
     assert len(found) == min(50, len(waiting)) and found <= set(waiting)
 
