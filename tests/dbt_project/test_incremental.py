@@ -161,8 +161,5 @@ DIES_AFTER = ("int_event_spells", "int_identity_sightings", "int_order_parts")
 
 
 def test_increments_give_what_a_rebuild_gives(project: Project) -> None:
-    follow(project, seed=1, steps=4)
-
-
-def test_a_longer_history_in_which_the_day_goes_back(project: Project) -> None:
+    """The days of this history also stand still and go back."""
     follow(project, seed=2, steps=6)
