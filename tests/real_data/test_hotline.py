@@ -10,7 +10,7 @@ from .comparing import one_to_one
 from .conftest import Outcome
 from .oracles import technion
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("public_runs")]
 
 
 def test_service_figures_of_the_hotline(after_everything: Outcome, real_data: Path) -> None:

@@ -12,7 +12,7 @@ from .comparing import RETAIL, cents, one_to_one
 from .conftest import BUSINESS_ZONE, END_OF_RETAIL_YEAR, Outcome
 from .oracles import completejourney
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("public_runs")]
 
 
 def test_every_receipt_is_an_order_with_its_revenue(

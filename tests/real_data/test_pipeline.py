@@ -12,7 +12,7 @@ from .comparing import RETAIL
 from .conftest import END_OF_RETAIL_YEAR, Outcome
 from .oracles import completejourney, hokuriku, snowplow
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("public_runs")]
 
 
 def test_no_check_of_a_healthy_run_fails(after_everything: Outcome, after_retail_year: Outcome) -> None:

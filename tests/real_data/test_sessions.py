@@ -11,7 +11,7 @@ import pytest
 from .conftest import Outcome
 from .oracles import snowplow
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("public_runs")]
 
 
 def test_sessions_are_runs_of_a_persons_events(after_everything: Outcome, real_data: Path) -> None:

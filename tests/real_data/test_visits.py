@@ -9,7 +9,7 @@ import pytest
 from .conftest import Outcome
 from .oracles import hokuriku
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow]
+pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("public_runs")]
 
 
 def test_visits_cut_from_pings_are_the_publishers(after_everything: Outcome, real_data: Path) -> None:
