@@ -13,6 +13,7 @@ from orchestration.publication import publication_assets
 from orchestration.resolution import identity_assets
 from orchestration.run_lock import RunLock
 from orchestration.terminal import terminal_logger
+from orchestration.valuation import value_assets
 from orchestration.warehouse import dbt_resource, prepare_manifest, warehouse_assets
 from transforms.contracts import load_contracts
 from transforms.settings import Settings
@@ -34,6 +35,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             *ingestion_assets(settings, contracts),
             *warehouse,
             identity_assets(settings, contracts),
+            value_assets(settings, contracts),
             history_asset(settings, contracts, manifest),
             *publication_assets(settings, contracts, manifest, marts),
         ],

@@ -50,8 +50,10 @@ def incremental_models(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def split_at(manifest: Mapping[str, Any], model: str) -> tuple[str, str]:
-    """Selections of the models, seeds and sources up to ``model``, and of all others.
+def split_at(manifest: Mapping[str, Any], model: str, source: str) -> tuple[str, str, str]:
+    """Selections of the models, seeds and sources up to ``model``, of what stands on ``source``, and of the rest.
+
+    In the order in which they run: first what ``model`` needs, then the rest, then ``source`` and all that needs it.
 
     Spelled out instead of excluded, because dbt excludes a test as soon as one of its models is excluded: a test
     that compares models of both parts would be in neither.
@@ -61,9 +63,12 @@ def split_at(manifest: Mapping[str, Any], model: str) -> tuple[str, str]:
     names = _names(nodes)
     used = {source for key in upstream for source in nodes[key]["depends_on"]["nodes"] if source not in nodes}
     sources = {key: "source:" + ".".join(node["fqn"][-2:]) for key, node in sorted(manifest["sources"].items())}
-    before = [name for key, name in (names | sources).items() if key in upstream | used]
-    after = [name for key, name in (names | sources).items() if key not in upstream | used]
-    return " ".join(before), " ".join(after)
+    last = _downstream(nodes, {key for key, node in manifest["sources"].items() if node["fqn"][-2] == source})
+    parts: tuple[list[str], list[str], list[str]] = ([], [], [])
+    for key, name in (names | sources).items():
+        parts[0 if key in upstream | used else 2 if key in last else 1].append(name)
+    before, rest, after = (" ".join(part) for part in parts)
+    return before, rest, after
 
 
 def history_selections(manifest: Mapping[str, Any]) -> tuple[str, str]:
@@ -81,6 +86,16 @@ def _nodes(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _names(nodes: Mapping[str, Any]) -> dict[str, str]:
     return {key: "fqn:" + ".".join(node["fqn"]) for key, node in sorted(nodes.items())}
+
+
+def _downstream(nodes: Mapping[str, Any], found: set[str]) -> set[str]:
+    """Some sources and all models that stand on them."""
+    found = set(found)
+    while True:
+        more = {key for key, node in nodes.items() if found & set(node["depends_on"].get("nodes", ()))} - found
+        if not more:
+            return found
+        found |= more
 
 
 def _upstream(nodes: Mapping[str, Any], model: str) -> set[str]:

@@ -83,11 +83,13 @@ def prepare_manifest(settings: Settings) -> Path:
 
 
 def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -> list[dg.AssetsDefinition]:
-    """Every model, seed and test of the dbt project, in the two parts between which identity stands."""
-    before, after = split_at(json.loads(manifest.read_text(encoding="utf-8")), "int_identity_observations")
+    """Every model, seed and test of the dbt project, in three parts: between them stand identity and value."""
+    known = json.loads(manifest.read_text(encoding="utf-8"))
+    observe, model, value_marts = split_at(known, "int_identity_observations", "value")
     return [
-        _dbt_step(settings, contracts, manifest, "observe", before),
-        _dbt_step(settings, contracts, manifest, "model", after),
+        _dbt_step(settings, contracts, manifest, "observe", observe),
+        _dbt_step(settings, contracts, manifest, "model", model),
+        _dbt_step(settings, contracts, manifest, "value_marts", value_marts),
     ]
 
 

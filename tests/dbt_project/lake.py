@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from transforms.value.store import write_empty_tables
+
 ENTITIES = Path(__file__).resolve().parents[2] / "data_contracts" / "entities"
 LOADED_AT = dt.datetime(2025, 7, 1, 3, 0)  # noqa: DTZ001 - the lake holds UTC without a zone
 
@@ -152,6 +154,17 @@ def write_empty_lake(lake: Path) -> None:
         write_parquet(folder / "superseded.parquet", SUPERSEDED_COLUMNS, [])
         write_parquet(folder / "quarantine.parquet", QUARANTINE_COLUMNS, [])
     write_identity(lake)
+    write_value(lake)
+
+
+def write_value(lake: Path) -> None:
+    """Write the tables of a value run that predicted nothing."""
+    run = lake / "value" / "runs" / "test"
+    run.mkdir(parents=True, exist_ok=True)
+    write_empty_tables(run)
+    current = lake / "value" / "current"
+    if not current.is_symlink():
+        current.symlink_to(Path("runs") / "test", target_is_directory=True)
 
 
 def write_identity(lake: Path, **tables: Sequence[Row]) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from tests.dbt_project.compiled_models import compiled_models, empty_warehouse, put_table, run_models
+from transforms.value import SCHEMAS
 
 pytestmark = [pytest.mark.real_data, pytest.mark.xdist_group("compiled_models")]
 
@@ -79,6 +80,17 @@ def modelled(shop: Shop) -> dict[str, pl.DataFrame]:
             purchases.select("customer_id", pl.col("order_date").alias("purchase_date")).unique(),
         )
         put_table(con, "marts.customer_timeline", timeline.select("customer_id"))
+        put_table(
+            con,
+            "intermediate.int_customer_orders",
+            purchases.group_by("customer_id").agg(
+                pl.col("order_date").min().alias("first_purchase_date"),
+                pl.col("order_date").max().alias("last_purchase_date"),
+                pl.lit(None, dtype=pl.Decimal(18, 2)).alias("average_order_value_amount"),
+            ),
+        )
+        predictions = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in SCHEMAS["predictions"].items())
+        con.execute(f"CREATE TABLE intermediate.int_customer_predictions AS SELECT {predictions} LIMIT 0")
         run_models(con, compiled_models(shop.as_of), *MODELS)
         return {name: con.table(name).pl() for name in MODELS}
 

@@ -27,16 +27,23 @@ MANIFEST = {
         "m.b": node("b", "m.a"),
         "m.c": node("c", "m.b", "seed.d", "s.ids"),
         "seed.d": node("d", kind="seed"),
+        "m.e": node("e", "m.c", "s.expected"),
+        "m.f": node("f", "m.e", "m.b"),
         "test.t": node("t", "m.a", "m.c", kind="test"),
     },
-    "sources": {"s.raw": {"fqn": ["p", "lake", "raw"]}, "s.ids": {"fqn": ["p", "identity", "ids"]}},
+    "sources": {
+        "s.raw": {"fqn": ["p", "lake", "raw"]},
+        "s.ids": {"fqn": ["p", "identity", "ids"]},
+        "s.expected": {"fqn": ["p", "value", "expected"]},
+    },
 }
 
 
 def test_the_project_splits_without_rest_and_without_overlap() -> None:
-    before, after = split_at(MANIFEST, "b")
+    before, rest, after = split_at(MANIFEST, "b", "value")
     assert before.split() == ["fqn:p.a", "fqn:p.b", "source:lake.raw"]
-    assert after.split() == ["fqn:p.c", "fqn:p.d", "source:identity.ids"]
+    assert rest.split() == ["fqn:p.c", "fqn:p.d", "source:identity.ids"]
+    assert after.split() == ["fqn:p.e", "fqn:p.f", "source:value.expected"]
 
 
 def test_the_history_asks_for_what_its_log_stands_on_and_for_no_more() -> None:

@@ -23,7 +23,7 @@ _ABOUT_THE_RUN = {
     *("memory_limit", "threads", "lock_timeout_seconds", "retry_seconds", "rebuild"),
     *("demo_people", "demo_seed", "secrets", "identifier_key", "as_of"),
 }
-_LIBRARIES = ("watershed-cdp", "dbt-core", "dbt-duckdb", "duckdb", "phonenumbers", "idna")
+_LIBRARIES = ("watershed-cdp", "dbt-core", "dbt-duckdb", "duckdb", "phonenumbers", "idna", "numpy", "scipy", "scikit-learn")
 
 
 def read_inputs(settings: Settings, as_of: dt.date | None) -> Inputs:
@@ -49,7 +49,7 @@ def lake_listing(lake: Path) -> list[str]:
     """Every batch that readers see, as ``entity/source=generation/batch``, sorted."""
     found: list[str] = []
     for entity in sorted(path for path in lake.iterdir() if path.is_dir()) if lake.is_dir() else ():
-        if entity.name.startswith("_") or entity.name == "identity":
+        if entity.name.startswith("_") or entity.name in {"identity", "value"}:
             continue
         for source in sorted(entity.iterdir()):
             generation = os.path.basename(source.readlink()) if source.is_symlink() else ""  # noqa: PTH119

@@ -13,7 +13,7 @@ from typing import Any
 from transforms.builds.inputs import Inputs
 from transforms.settings import Settings
 
-STEPS = ("observe", "identity", "model", "publication")
+STEPS = ("observe", "identity", "model", "value", "value_marts", "publication")
 """The steps from the lake to the published file, in their order."""
 
 
@@ -51,12 +51,18 @@ def reason_to_build(settings: Settings, inputs: Inputs) -> str | None:
 
 
 def _outputs(settings: Settings) -> dict[str, Any]:
-    current = settings.lake / "identity" / "current"
     return {
-        "identity": str(current.readlink()) if current.is_symlink() and current.exists() else None,
+        "identity": _current(settings.lake / "identity"),
+        "value": _current(settings.lake / "value"),
         "warehouse": _stamp(settings.warehouse),
         "published": _stamp(settings.published),
     }
+
+
+def _current(folder: Path) -> str | None:
+    """Which outcome of a folder of runs holds."""
+    current = folder / "current"
+    return str(current.readlink()) if current.is_symlink() and current.exists() else None
 
 
 def _stamp(path: Path) -> list[int] | None:

@@ -15,7 +15,7 @@ from transforms.publishing.records import read_record, remove_record, write_reco
 from transforms.settings import Settings
 
 # The parts of a build in their order; each stands on the one before.
-PARTS = ("observe", "model")
+PARTS = ("observe", "model", "value_marts")
 _RECORD = "checked.json"
 # DuckDB's main header and its two database headers: every checkpoint writes one of them, and the main header
 # holds a random number of the file's own, so that they name one state of one file, copies of it included.

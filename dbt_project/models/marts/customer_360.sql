@@ -76,6 +76,8 @@ select
     clv.p_buy_30,
     clv.p_buy_90,
     clv.p_buy_365,
+    clv.churn_risk,
+    clv.expected_next_order_date,
     clv.model as clv_model,
     clv.fit_status as clv_fit_status,
 

@@ -23,7 +23,7 @@ def _built(settings: Settings, *parts: str, is_whole: bool = True, as_of: dt.dat
 
 def test_a_whole_build_is_known_by_its_run_and_day(home: Path) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
 
     build = checked_build(settings)
 
@@ -63,7 +63,7 @@ def test_a_part_for_another_day_is_not_published(home: Path) -> None:
 
 def test_some_models_alone_make_no_checked_build(home: Path) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
     _built(settings, "model", is_whole=False)
 
     with pytest.raises(PublicationError, match="has not passed its checks"):
@@ -72,7 +72,7 @@ def test_some_models_alone_make_no_checked_build(home: Path) -> None:
 
 def test_a_failed_check_counts_even_where_no_table_changed(home: Path) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
     note_failed(settings)
 
     with pytest.raises(PublicationError, match="has not passed its checks"):
@@ -81,7 +81,7 @@ def test_a_failed_check_counts_even_where_no_table_changed(home: Path) -> None:
 
 def test_a_change_by_hand_is_seen(home: Path) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
     change_warehouse(home, "UPDATE marts.customer_360 SET net_revenue_amount = 0 WHERE customer_id = 'C00000007'")
 
     with pytest.raises(PublicationError, match="has not passed its checks"):
@@ -90,7 +90,7 @@ def test_a_change_by_hand_is_seen(home: Path) -> None:
 
 def test_a_change_that_lies_in_the_log_is_seen(home: Path) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
     writer = start(
         "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]);"
         " c.execute('UPDATE marts.customer_360 SET net_revenue_amount = 0'); os._exit(9)",
@@ -115,7 +115,7 @@ def test_a_change_between_question_and_publication_is_seen(home: Path) -> None:
 
 def test_reading_and_copying_change_nothing(home: Path, tmp_path: Path) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
     publish(settings, plan_of(home), checked_build(settings), "0.1.0")
 
     moved = tmp_path / "elsewhere"
@@ -126,7 +126,7 @@ def test_reading_and_copying_change_nothing(home: Path, tmp_path: Path) -> None:
 
 def test_another_warehouse_of_the_same_content_is_another(home: Path) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
     write_warehouse(home)
 
     with pytest.raises(PublicationError, match="has not passed its checks"):
@@ -136,7 +136,7 @@ def test_another_warehouse_of_the_same_content_is_another(home: Path) -> None:
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"run_id": "r"', "\0"])
 def test_a_record_that_cannot_be_read_is_none(home: Path, content: str) -> None:
     settings = settings_of(home)
-    _built(settings, "observe", "model")
+    _built(settings, "observe", "model", "value_marts")
     (settings.publication_records / "checked.json").write_text(content)
 
     with pytest.raises(PublicationError, match="has not passed its checks"):

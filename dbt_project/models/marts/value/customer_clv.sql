@@ -1,20 +1,40 @@
 select
-    customer_id,
+    valued.customer_id,
     {{ as_of_date() }} as as_of_date,
-    net_revenue_amount as historic_clv_amount,
-    cast(null as decimal(18, 2)) as predicted_clv_amount,
-    cast(null as decimal(18, 2)) as predicted_clv_low_amount,
-    cast(null as decimal(18, 2)) as predicted_clv_high_amount,
-    net_revenue_amount as total_clv_amount,
-    cast(null as double) as predicted_orders,
-    cast(null as double) as p_alive,
-    cast(null as double) as p_buy_30,
-    cast(null as double) as p_buy_90,
-    cast(null as double) as p_buy_365,
-    cast(null as bigint) as horizon_days,
-    currency,
-    'historic' as model,
-    'not_fitted' as fit_status,
-    'this build fits no purchase model, so nothing is predicted' as fallback_reason
-from {{ ref('int_customer_value') }}
-where purchase_days > 0
+    valued.net_revenue_amount as historic_clv_amount,
+    predicted.predicted_clv_amount,
+    predicted.predicted_clv_low_amount,
+    predicted.predicted_clv_high_amount,
+    cast(
+        valued.net_revenue_amount + coalesce(predicted.predicted_clv_amount, 0) as decimal(18, 2)
+    ) as total_clv_amount,
+    valued.purchase_days as historic_orders,
+    predicted.predicted_orders,
+    predicted.predicted_orders_low,
+    predicted.predicted_orders_high,
+    cast({{ days_between('orders.first_purchase_date', 'orders.last_purchase_date') }} as double)
+    / nullif(valued.purchase_days - 1, 0) as average_days_between_orders,
+    orders.average_order_value_amount,
+    predicted.expected_order_value_amount,
+    predicted.p_alive,
+    predicted.p_buy_30,
+    predicted.p_buy_90,
+    predicted.p_buy_365,
+    1 - predicted.p_buy_365 as churn_risk,
+    predicted.expected_next_order_date,
+    predicted.horizon_days,
+    valued.currency,
+    coalesce(predicted.model, 'historic') as model,
+    predicted.propensity_model,
+    predicted.spend_model,
+    coalesce(predicted.fit_status, 'not_fitted') as fit_status,
+    case
+        when predicted.customer_id is null then 'no_value_run: the value run of this build knows nothing of the customer'
+        else predicted.fallback_reason
+    end as fallback_reason
+from {{ ref('int_customer_value') }} as valued
+left join {{ ref('int_customer_orders') }} as orders
+    on valued.customer_id = orders.customer_id
+left join {{ ref('int_customer_predictions') }} as predicted
+    on valued.customer_id = predicted.customer_id
+where valued.purchase_days > 0

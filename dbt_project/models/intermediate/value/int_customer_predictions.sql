@@ -1,0 +1,21 @@
+select
+    customer_id,
+    predicted_orders,
+    predicted_orders_low,
+    predicted_orders_high,
+    expected_order_value_amount,
+    predicted_clv_amount,
+    predicted_clv_low_amount,
+    predicted_clv_high_amount,
+    p_alive,
+    p_buy_30,
+    p_buy_90,
+    p_buy_365,
+    expected_next_order_date,
+    horizon_days,
+    model,
+    propensity_model,
+    spend_model,
+    fit_status,
+    fallback_reason
+from {{ source('value', 'predictions') }}

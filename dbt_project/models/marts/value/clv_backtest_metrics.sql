@@ -1,0 +1,20 @@
+select
+    as_of_date,
+    cut_date,
+    holdout_days,
+    model,
+    role,
+    fit_status,
+    reason,
+    customers,
+    actual_orders,
+    predicted_orders,
+    mae,
+    rmse,
+    bias,
+    spearman,
+    propensity_days,
+    auc_p_buy,
+    auc_recency,
+    loses_to_naive
+from {{ source('value', 'backtest_metrics') }}
