@@ -53,6 +53,8 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
             return
         with building(context, settings, day, "identity"):
             report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
+        for remark in report.remarks:
+            context.log.warning(remark)
         figures = report.metadata()
         for table in TABLES:
             yield dg.MaterializeResult(asset_key=["identity", table], metadata=figures)

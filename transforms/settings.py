@@ -56,6 +56,14 @@ class Settings(BaseSettings):
     identifier_key: SecretStr | None = Field(
         default=None, description="Secret of the keyed hashes of identifiers; default a random one kept in <home>."
     )
+    identity_policy: AbsolutePath = Field(
+        default=PROJECT_DIR / "transforms" / "identity" / "policy.yaml",
+        description="Which identifiers may join whom (YAML).",
+    )
+    identity_overrides: AbsolutePath | None = Field(
+        default=None,
+        description="Who is or is not one customer by people's decision (CSV); default <home>/identity_overrides.csv.",
+    )
     secrets: dict[str, SecretStr] = Field(
         default={}, description="Passwords and tokens by the names that contracts use: WATERSHED_SECRETS__<NAME>."
     )
@@ -108,6 +116,11 @@ class Settings(BaseSettings):
     def incoming(self) -> Path:
         """Folder that relative server paths of contracts start from."""
         return self.sources_root or self.home / "incoming"
+
+    @property
+    def overrides(self) -> Path:
+        """Decisions of people about who is one customer."""
+        return self.identity_overrides or self.home / "identity_overrides.csv"
 
     @property
     def landing(self) -> Path:

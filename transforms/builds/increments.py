@@ -87,7 +87,9 @@ def plan_increments(
 
 
 def _basis(inputs: Inputs) -> str:
-    return " ".join(f"{part}={digest}" for part, digest in sorted(inputs.items()) if part not in {"day", "lake"})
+    # Who is who is decided behind the increments.
+    apart = {"day", "lake", "identity"}
+    return " ".join(f"{part}={digest}" for part, digest in sorted(inputs.items()) if part not in apart)
 
 
 def _lake_contents(settings: Settings, inputs: Inputs, as_of: dt.date) -> dict[str, Contents]:

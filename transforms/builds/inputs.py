@@ -27,7 +27,8 @@ _LIBRARIES = ("watershed-cdp", "dbt-core", "dbt-duckdb", "duckdb", "phonenumbers
 
 
 def read_inputs(settings: Settings, as_of: dt.date | None) -> Inputs:
-    """Digests of the lake, the contracts, the models, the code, the settings, the libraries and the day.
+    """Digests of the lake, the contracts, the models, the code, the settings, what decides who is who, the libraries
+    and the day.
 
     Of the lake it is enough to read the names: a batch is named after its bytes, its place and its contract, a
     generation after its contract and releases, and neither changes once it is there.
@@ -41,6 +42,7 @@ def read_inputs(settings: Settings, as_of: dt.date | None) -> Inputs:
         "settings": _digest(
             (settings.model_dump_json(exclude=_ABOUT_THE_RUN), secret_fingerprint(identifier_secret(settings)))
         ),
+        "identity": _digest(_files((settings.identity_policy, settings.overrides))),
         "libraries": _digest(f"{name} {_version(name)}" for name in _LIBRARIES),
     }
 
@@ -65,6 +67,11 @@ def _contents(folders: Iterable[Path], endings: set[str]) -> Iterable[str]:
                 path = Path(parent, name)
                 if path.suffix in endings:
                     yield f"{path.relative_to(folder)} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def _files(paths: Iterable[Path]) -> Iterable[str]:
+    for path in paths:
+        yield hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
 
 
 def _digest(texts: Iterable[str]) -> str:

@@ -21,6 +21,7 @@ from transforms.identity.components import Nodes
 from transforms.identity.normalise import normalise_values, phone_region_expression
 from transforms.identity.numbering import calling_code
 from transforms.identity.policy import Policy
+from transforms.identity.tenures import Days
 from transforms.sql import identifier, literal
 
 OBSERVATIONS = "observations"
@@ -114,6 +115,22 @@ def graph(connection: duckdb.DuckDBPyConnection, policy: Policy) -> tuple[Nodes,
     matrix = np.stack([np.asarray(held[kind], dtype=np.int32) for kind in policy.levels], axis=1)
     matrix[~usable[matrix]] = -1
     return matrix, np.asarray(nodes["level"], dtype=np.int8)
+
+
+def count_held(connection: duckdb.DuckDBPyConnection) -> int:
+    """Number of observations."""
+    [(rows,)] = connection.execute("SELECT count(*) FROM held").fetchall()
+    return rows
+
+
+def days_seen(connection: duckdb.DuckDBPyConnection) -> Days:
+    """First and last day of each observation, in the order of ``held``."""
+    columns = connection.execute("""
+        SELECT datediff('day', DATE '1970-01-01', first_seen_at) AS first,
+               datediff('day', DATE '1970-01-01', last_seen_at) AS last
+        FROM held ORDER BY observation
+    """).fetchnumpy()
+    return Days(*(np.asarray(columns[name], dtype=np.int64) for name in ("first", "last")))
 
 
 def sum_sightings(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:

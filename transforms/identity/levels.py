@@ -2,46 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 
+from transforms.identity.apart import NEVER, Apart, Marked, is_torn
 from transforms.identity.components import Nodes, connected
-from transforms.identity.limits import Guarded, Ints, Limits, distinct_pairs
+from transforms.identity.limits import Guarded, Ints, Limits, Tenure, distinct_pairs
+from transforms.identity.tenures import Days, split
+
+BEYOND = "would join customers beyond the limits of one customer"
 
 
-def merge_by_level(matrix: Nodes, limits: Limits, outcome: Guarded, first_label: int) -> None:
+def merge_by_level(
+    matrix: Nodes, limits: Limits, outcome: Guarded, first_label: int, apart: Apart, days: Days
+) -> tuple[Nodes, Ints, Ints]:
     """Cluster the identifiers of some observations under the limits, into ``outcome``.
 
     :param matrix: observations × levels; complete components, so that no identifier is held elsewhere.
     :param first_label: clusters are numbered from here.
+    :param apart: marks of these observations, and of any nodes.
+    :return: the matrix with the nodes of tenures, and the observations and nodes whose link is cut there.
     """
-    state = _Customers(len(matrix), limits)
+    state = _Customers(len(matrix), limits, apart)
+    matrix = matrix.copy()
+    cut: list[tuple[Ints, Ints]] = []
+    tenures: list[Tenure] = []
     for level in range(len(limits.names)):
+        if limits.idle_days[level]:
+            whole = matrix[:, level].copy()
+            next_node = len(outcome.cluster) + len(tenures)
+            matrix[:, level], found, nobodys = split(whole, state.of_row, days, int(limits.idle_days[level]), next_node)
+            tenures += found
+            cut.append((nobodys, whole[nobodys].astype(np.int64)))
         _merge_level(state, level, matrix[:, level], outcome)
+    cluster_of_own: dict[int, int] = {}
     for nodes, clusters in state.settled:
-        outcome.cluster[nodes] = clusters + first_label
+        is_own = nodes >= len(outcome.cluster)
+        outcome.cluster[nodes[~is_own]] = clusters[~is_own] + first_label
+        cluster_of_own.update(zip(nodes[is_own].tolist(), (clusters[is_own] + first_label).tolist(), strict=True))
+    for tenure in tenures:  # in the order of time: the latest owner is whose the value is now
+        cluster = cluster_of_own.get(tenure.own, -1)
+        outcome.tenures.append(tenure)
+        outcome.tenure_cluster.append(cluster)
+        outcome.cluster[tenure.node] = cluster
+        outcome.reason[tenure.node] = outcome.reason_of_own.get(tenure.own, -1)
+    rows, nodes = (np.concatenate([pair[side] for pair in cut] or [np.empty(0, np.int64)]) for side in (0, 1))
+    return matrix, rows, nodes
 
 
 class _Customers:
     """The customers so far: rows by customer, identifiers by customer, and how many of each type a customer has."""
 
-    def __init__(self, rows: int, limits: Limits) -> None:
+    def __init__(self, rows: int, limits: Limits, apart: Apart) -> None:
         self.limits = limits
+        self.apart = apart
         self.of_row: Ints = np.full(rows, -1, dtype=np.int64)
         self.counts: Ints = np.zeros((0, len(limits.names)), dtype=np.int64)
+        self.marked = Marked()
         self.settled: list[tuple[Nodes, Ints]] = []
 
 
 class _Bridges:
-    """The values of one level, and the customers that each would join."""
+    """The values of one level, the customers that each would join, and the marks that it brings itself."""
 
-    def __init__(self, column: Nodes, of_row: Ints) -> None:
+    def __init__(self, column: Nodes, of_row: Ints, apart: Apart) -> None:
         self.rows = np.flatnonzero(column >= 0)
         self.nodes, self.index = np.unique(column[self.rows], return_inverse=True)
         customers = of_row[self.rows]
         known = customers >= 0
         self.value, self.customer = distinct_pairs(self.index[known], customers[known])
         self.accepted = np.ones(len(self.nodes), dtype=bool)
+        self.marked = self._marks(column, of_row, apart)
+
+    def _marks(self, column: Nodes, of_row: Ints, apart: Apart) -> Marked:
+        """Marks of the values, and of observations that have no customer yet: they come with their first value."""
+        if not len(apart):
+            return Marked()
+        position = np.full(max(int(self.nodes.max(initial=-1)), int(apart.nodes.things.max(initial=-1))) + 1, -1)
+        position[self.nodes] = np.arange(len(self.nodes))
+        unowned = apart.rows.where((of_row[apart.rows.things] < 0) & (column[apart.rows.things] >= 0))
+        return apart.nodes.moved(position) + Marked(position[column[unowned.things]], unowned.marks)
 
     def contest(self, values: npt.NDArray[np.integer], reason: str, outcome: Guarded) -> None:
         """Take values out of this level's merges."""
@@ -49,17 +91,22 @@ class _Bridges:
         self.accepted[values] = False
         kept = self.accepted[self.value]
         self.value, self.customer = self.value[kept], self.customer[kept]
+        self.marked = self.marked.where(self.accepted[self.marked.things])
 
 
 def _merge_level(state: _Customers, level: int, column: Nodes, outcome: Guarded) -> None:
-    bridges = _Bridges(column, state.of_row)
+    bridges = _Bridges(column, state.of_row, state.apart)
     _contest_shared(state, level, bridges, outcome)
-    refused = _merges_beyond_limits(state, level, bridges)
-    bridges.contest(refused, "would join customers beyond the limits of one customer", outcome)
-    outcome.refused_merges += len(refused)
+    if len(bridges.marked):
+        bridges.contest(bridges.marked.torn(), NEVER, outcome)
+    beyond, apart = _merges_beyond_limits(state, level, bridges)
+    bridges.contest(beyond, BEYOND, outcome)
+    bridges.contest(apart, NEVER, outcome)
+    outcome.refused_merges += len(beyond) + len(apart)
 
     label, counts = _merged(state, level, bridges)
     of_value = label[len(state.counts) :]
+    state.marked = state.marked.moved(label) + bridges.marked.moved(of_value)
     state.of_row = np.where(state.of_row >= 0, label[state.of_row], -1) if len(label) else state.of_row
     joined = bridges.accepted[bridges.index]
     state.of_row[bridges.rows[joined]] = of_value[bridges.index[joined]]
@@ -89,45 +136,70 @@ def _merged(state: _Customers, level: int, bridges: _Bridges) -> tuple[Ints, Int
     return label, counts
 
 
-def _merges_beyond_limits(state: _Customers, level: int, bridges: _Bridges) -> Ints:
-    """The values whose merge would break a limit of one customer."""
+def _merges_beyond_limits(state: _Customers, level: int, bridges: _Bridges) -> tuple[Ints, Ints]:
+    """The values whose merge would break a limit of one customer, and those that would join who must stay apart."""
     label, counts = _merged(state, level, bridges)
-    merges = np.bincount(label[: len(state.counts)], minlength=len(counts)) > 1
+    customers = len(state.counts)
+    merges = np.bincount(label[:customers], minlength=len(counts)) > 1
     # A customer may grow beyond a limit by values of its own (a browser that forgets its cookie every day); that
     # joins nobody, so nothing would be won by refusing them.
     broken = merges & state.limits.broken(counts)
+    if len(state.marked) or len(bridges.marked):
+        broken[(state.marked.moved(label) + bridges.marked.moved(label[customers:])).torn()] = True
     touched = broken[label[bridges.customer]]
-    return _take_in_order(level, bridges.value[touched], bridges.customer[touched], state)
+    return _take_in_order(level, bridges.value[touched], bridges.customer[touched], state, bridges.marked.by_thing())
 
 
-def _take_in_order(level: int, value: Ints, customer: Ints, state: _Customers) -> Ints:
-    """Constrained union–find: values that join the fewest customers first, then by node; refuse what breaks a limit."""
+def _take_in_order(
+    level: int, value: Ints, customer: Ints, state: _Customers, marks: Mapping[int, set[int]]
+) -> tuple[Ints, Ints]:
+    """Constrained union–find: values that join the fewest customers first, then by node; refuse what breaks a limit.
+
+    ``marks``: by value. Returns the values refused for a limit, and those for a pair that must stay apart.
+    """
     degree = np.bincount(value) if len(value) else np.zeros(0, np.int64)
     held = dict(zip(customer.tolist(), state.counts[customer].tolist(), strict=True))
+    carried = state.marked.by_thing() if len(state.marked) else {}
     for only in customer[degree[value] == 1].tolist():
         held[only][level] += 1
     order = np.lexsort((value, degree[value]))
-    order = order[degree[value[order]] > 1]
+    is_looked_at = degree[value[order]] > 1
+    if marks:
+        is_looked_at |= np.isin(value[order], np.array(list(marks)))
+    order = order[is_looked_at]
     per_customer, total = state.limits.per_customer.tolist(), state.limits.total
     parent = {c: c for c in held}
-    refused: list[int] = []
+    beyond: list[int] = []
+    apart: list[int] = []
     taken = 0
     ordered_values, ordered_customers = value[order].tolist(), customer[order].tolist()
     while taken < len(ordered_values):
         this = ordered_values[taken]
         end = taken + int(degree[this])
         roots = sorted({_root(parent, c) for c in ordered_customers[taken:end]})
+        counted_before = end - taken == 1
         taken = end
+        together_marks = marks.get(this, set()).union(*(carried.get(r, set()) for r in roots))
+        if is_torn(together_marks):
+            apart.append(this)
+            if counted_before:
+                held[roots[0]][level] -= 1
+            continue
+        if counted_before:
+            carried[roots[0]] = together_marks
+            continue
         together = [sum(column) for column in zip(*(held[r] for r in roots), strict=True)]
         together[level] += 1
         too_many = sum(together) > total or any(n > most for n, most in zip(together, per_customer, strict=True))
         if len(roots) > 1 and too_many:
-            refused.append(this)
+            beyond.append(this)
             continue
         held[roots[0]] = together
+        if together_marks:
+            carried[roots[0]] = together_marks
         for other in roots[1:]:
             parent[other] = roots[0]
-    return np.array(refused, dtype=np.int64)
+    return np.array(beyond, dtype=np.int64), np.array(apart, dtype=np.int64)
 
 
 def _root(parent: dict[int, int], item: int) -> int:

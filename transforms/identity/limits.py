@@ -15,12 +15,16 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits by level. ``shared[a, b]`` belongs to values of level a seen with level b; 0 means no limit."""
+    """Limits by level. ``shared[a, b]`` belongs to values of level a seen with level b; 0 means no limit.
+
+    ``idle_days`` is after how many days without a sighting a value may have changed hands; 0 means never.
+    """
 
     names: tuple[str, ...]
     per_customer: Ints
     total: int
     shared: Ints
+    idle_days: Ints
 
     @classmethod
     def of(cls, policy: Policy) -> Limits:
@@ -31,6 +35,7 @@ class Limits:
             per_customer=np.array([policy.types[name].per_customer for name in names], dtype=np.int64),
             total=policy.identifiers_per_customer,
             shared=np.array(shared, dtype=np.int64),
+            idle_days=np.array([policy.types[name].idle_days or 0 for name in names], dtype=np.int64),
         )
 
     def broken(self, counts: Ints) -> npt.NDArray[np.bool_]:
@@ -45,25 +50,55 @@ class Limits:
         return self.broken(counts) | (counts > smallest).any(axis=1)
 
 
+@dataclass(frozen=True)
+class Tenure:
+    """A time in which a value that changed hands belonged to one customer: its own node beside the value's."""
+
+    node: int
+    """Node of the value."""
+    own: int
+    """Node that stands for the value in the rows of this time, numbered after all others."""
+    first_day: int
+    last_day: int
+
+
 @dataclass
 class Guarded:
     """Outcome of the guard: for each node its cluster, or why it is contested."""
 
     cluster: Nodes
-    """Cluster of each node; -1 for contested nodes and those that no observation holds."""
+    """Cluster of each node; -1 for contested nodes and those that no observation holds. Of a value that changed hands
+    that of its latest tenure."""
     reason: npt.NDArray[np.int16]
     """Index into ``reasons`` for contested nodes, -1 for others."""
     reasons: list[str] = field(default_factory=list)
     refused_merges: int = 0
     """Values whose merge would have broken a limit of one customer."""
+    row_cluster: Nodes = field(default_factory=lambda: np.empty(0, np.int32))
+    """Cluster of each observation, -1 where none of its identifiers links."""
+    tenures: list[Tenure] = field(default_factory=list)
+    tenure_cluster: list[int] = field(default_factory=list)
+    """Cluster of each tenure."""
+    reason_of_own: dict[int, int] = field(default_factory=dict)
+    """Index into ``reasons`` for nodes of tenures that are contested."""
+    cut: tuple[Ints, Ints] = field(default_factory=lambda: (np.empty(0, np.int64), np.empty(0, np.int64)))
+    """Observations and the nodes that they hold but that do not link there, though they do elsewhere."""
 
     @classmethod
     def empty(cls, nodes: int) -> Guarded:
         return cls(np.full(nodes, -1, np.int32), np.full(nodes, -1, np.int16))
 
+    def add_rows(self, rows: int) -> None:
+        """Make room for so many observations in all; new ones have no cluster."""
+        new = np.full(rows - len(self.row_cluster), -1, np.int32)
+        self.row_cluster = np.concatenate([self.row_cluster, new])
+
     def contest(self, nodes: npt.NDArray[np.integer], reason: str) -> None:
         """Take nodes out of every cluster."""
         if len(nodes):
+            own = nodes[nodes >= len(self.cluster)]
+            self.reason_of_own.update(dict.fromkeys(own.tolist(), len(self.reasons)))
+            nodes = nodes[nodes < len(self.cluster)]
             self.reason[nodes] = len(self.reasons)
             self.cluster[nodes] = -1
             self.reasons.append(reason)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from transforms.identity.components import Nodes
 from transforms.identity.limits import Guarded
 from transforms.identity.masking import masked_expression
+from transforms.identity.overrides import Verdict
+
+# Type of what stands in for an identifier where a record has none, and a link says whose it is.
+RECORD = "record"
 
 
-def store_clusters(connection: duckdb.DuckDBPyConnection, matrix: Nodes, guarded: Guarded) -> None:
-    """Make ``keyed``, one row per node; ``linked``, those with a cluster; and ``clustered`` (observation, cluster).
+def store_clusters(connection: duckdb.DuckDBPyConnection, guarded: Guarded) -> None:
+    """Make ``keyed``, one row per node and per record that only a link has made somebody's; ``linked``, those with a
+    cluster; and ``clustered`` (observation, cluster).
 
-    Needs ``nodes`` and ``sightings``.
+    Needs ``nodes``, ``sightings`` and ``record_rows``.
     """
     nodes = np.arange(len(guarded.cluster), dtype=np.int32)
     of_node = {"node": nodes, "cluster": guarded.cluster, "contest": guarded.reason}
-    # All linked identifiers of an observation have the same cluster, so any of them tells it.
-    row_cluster = np.append(guarded.cluster, np.int32(-1))[matrix].max(axis=1, initial=-1)
     connection.register("cluster_of_node", pa.table({name: pa.array(values) for name, values in of_node.items()}))
     reasons = {
         "contest": pa.array(range(len(guarded.reasons)), pa.int16()),
         "contested": pa.array(guarded.reasons, pa.string()),
     }
     connection.register("contests", pa.table(reasons))
-    connection.execute("""
+    store_rows(connection, guarded)
+    connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE keyed AS
         SELECT n.node, n.type, n.value, keyed_hash(n.type || ':' || n.value, 32) AS identifier_key,
                nullif(c.cluster, -1) AS cluster,
@@ -38,16 +42,28 @@ def store_clusters(connection: duckdb.DuckDBPyConnection, matrix: Nodes, guarded
                s.first_seen_at, s.last_seen_at, s.sources, s.records
         FROM nodes n JOIN cluster_of_node c USING (node) JOIN sightings s USING (node)
         LEFT JOIN contests r USING (contest)
+        UNION ALL
+        SELECT {len(nodes)} + h.observation, '{RECORD}', h.identity_key,
+               keyed_hash('{RECORD}:' || h.identity_key, 32), c.cluster, 'linked', NULL, h.first_seen_at,
+               h.last_seen_at, h.source, h.records
+        FROM held h JOIN clustered c USING (observation)
+        WHERE h.observation IN (SELECT observation FROM record_rows WHERE is_alone)
     """)
-    of_row = {"observation": np.arange(len(row_cluster), dtype=np.int32), "cluster": row_cluster}
-    connection.register("cluster_of_row", pa.table({name: pa.array(values) for name, values in of_row.items()}))
+    for view in ("cluster_of_node", "contests"):
+        connection.unregister(view)
+    connection.execute("CREATE OR REPLACE TEMP VIEW linked AS SELECT * FROM keyed WHERE cluster IS NOT NULL")
+
+
+def store_rows(connection: duckdb.DuckDBPyConnection, guarded: Guarded) -> None:
+    """Make ``clustered`` (observation, cluster): the observations that belong to somebody."""
+    rows = np.arange(len(guarded.row_cluster), dtype=np.int32)
+    of_row = pa.table({"observation": pa.array(rows), "cluster": pa.array(guarded.row_cluster)})
+    connection.register("cluster_of_row", of_row)
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE clustered AS
         SELECT observation, cluster FROM cluster_of_row WHERE cluster >= 0
     """)
-    for view in ("cluster_of_node", "contests", "cluster_of_row"):
-        connection.unregister(view)
-    connection.execute("CREATE OR REPLACE TEMP VIEW linked AS SELECT * FROM keyed WHERE cluster IS NOT NULL")
+    connection.unregister("cluster_of_row")
 
 
 def make_outcome(connection: duckdb.DuckDBPyConnection) -> None:
@@ -57,12 +73,18 @@ def make_outcome(connection: duckdb.DuckDBPyConnection) -> None:
         SELECT type AS identifier_type, value AS identifier_value, identifier_key,
                {masked_expression("type", "value")} AS identifier_masked,
                customer_id, status, reason, first_seen_at, last_seen_at, sources, records
-        FROM keyed LEFT JOIN customer_of_cluster USING (cluster)
+        FROM keyed LEFT JOIN customer_of_cluster USING (cluster) WHERE type <> '{RECORD}'
     """)
     connection.execute("""
         CREATE OR REPLACE TEMP VIEW assignments AS
         SELECT identity_key, customer_id
         FROM held JOIN clustered USING (observation) JOIN customer_of_cluster USING (cluster)
+        WHERE observation NOT IN (SELECT observation FROM record_rows WHERE is_alone)
+    """)
+    connection.execute("""
+        CREATE OR REPLACE TEMP VIEW linked_records AS
+        SELECT DISTINCT r.record_id, customer_id
+        FROM record_rows r JOIN clustered USING (observation) JOIN customer_of_cluster USING (cluster)
     """)
     connection.execute("""
         CREATE OR REPLACE TEMP VIEW customers AS
@@ -77,11 +99,46 @@ def make_outcome(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
+def make_links(connection: duckdb.DuckDBPyConnection, verdicts: Sequence[Verdict]) -> None:
+    """Make ``links`` and ``overrides`` as :mod:`transforms.identity.store` describes them. Needs ``tried_links``."""
+    ends = {
+        side: f"""
+            LEFT JOIN clustered {side}_row ON {side}_row.observation = t.{side}_row
+            LEFT JOIN keyed {side}_node ON {side}_node.node = t.{side}_node AND t.{side}_row < 0
+            LEFT JOIN customer_of_cluster {side}_end
+                ON {side}_end.cluster = coalesce({side}_row.cluster, {side}_node.cluster)"""
+        for side in ("left", "right")
+    }
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP VIEW links AS
+        SELECT t.kind, t.left_side, t.right_side, left_end.customer_id AS left_customer_id,
+               right_end.customer_id AS right_customer_id, t.rule, t.probability, t.model, t.author, t.decided_on,
+               CASE WHEN t.refused IS NULL THEN 'linked' ELSE 'refused' END AS status, t.refused AS reason
+        FROM tried_links t {ends["left"]} {ends["right"]}
+    """)
+    decisions = [verdict.override for verdict in verdicts]
+    columns = {
+        "line": pa.array([o.line for o in decisions], pa.int64()),
+        "action": pa.array([o.action for o in decisions], pa.string()),
+        "left_side": pa.array([o.left.text for o in decisions], pa.string()),
+        "right_side": pa.array([o.right.text for o in decisions], pa.string()),
+        "author": pa.array([o.author for o in decisions], pa.string()),
+        "reason": pa.array([o.reason for o in decisions], pa.string()),
+        "decided_on": pa.array([o.date for o in decisions], pa.date32()),
+        "expires_on": pa.array([o.expires for o in decisions], pa.date32()),
+        "status": pa.array([verdict.status for verdict in verdicts], pa.string()),
+        "detail": pa.array([verdict.detail for verdict in verdicts], pa.string()),
+    }
+    connection.register("verdicts", pa.table(columns))
+    connection.execute("CREATE OR REPLACE TEMP TABLE overrides AS FROM verdicts")
+    connection.unregister("verdicts")
+
+
 def figures(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """The figures of :class:`transforms.identity.report.IdentityReport` that are counted from tables."""
     identifiers: dict[str, dict[str, int]] = {}
     for kind, status, count in connection.execute(
-        "SELECT type, status, count(*) FROM keyed GROUP BY ALL ORDER BY type, status"
+        f"SELECT type, status, count(*) FROM keyed WHERE type <> '{RECORD}' GROUP BY ALL ORDER BY type, status"
     ).fetchall():
         identifiers.setdefault(kind, {})[status] = count
     customers, largest = _row(

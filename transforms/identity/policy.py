@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import duckdb
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 IdentifierType = Literal["app_user_id", "loyalty_id", "email", "phone", "payment_token", "device_id"]
 
@@ -23,6 +24,7 @@ class TypePolicy(BaseModel):
     tier: int = Field(ge=1, le=9)
     per_customer: PositiveInt
     shared_beyond: dict[IdentifierType, PositiveInt] = {}
+    idle_days: PositiveInt | None = None
 
 
 class BlockedValues(BaseModel):
@@ -87,9 +89,30 @@ class Policy(BaseModel):
         return tuple(sorted(self.types, key=lambda name: self.types[name].tier))  # stable: YAML order in a tier
 
 
+class PolicyError(ValueError):
+    """The policy has faults; the message names the file, each wrong entry and what it may be."""
+
+
 def load_policy(path: Path = DEFAULT_POLICY) -> Policy:
     """Read a policy.
 
-    :raises pydantic.ValidationError: naming each wrong entry.
+    :raises PolicyError: naming each wrong entry, a type of identifier that is unknown among them.
     """
-    return Policy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PolicyError(f"{path}: there is no such file; WATERSHED_IDENTITY_POLICY names the policy") from None
+    except yaml.YAMLError as error:
+        raise PolicyError(f"{path}: no YAML: {error}") from error
+    try:
+        return Policy.model_validate(document)
+    except ValidationError as error:
+        raise PolicyError("\n".join(_fault(path, fault) for fault in error.errors())) from error
+
+
+def _fault(path: Path, fault: Mapping[str, Any]) -> str:
+    place = [str(part) for part in fault["loc"] if part != "[key]"]
+    if "[key]" in fault["loc"]:
+        known = ", ".join(IdentifierType.__args__)
+        return f"{path}: {'.'.join(place)}: no type of identifiers; there are {known}"
+    return f"{path}: {'.'.join(place) or 'the whole'}: {fault['msg'].removeprefix('Value error, ')}"

@@ -21,6 +21,8 @@ class IdentityReport:
     """Pairs of observation and contested identifier: links that the policy did not make."""
     refused_merges: int
     """Identifiers whose merge would have broken a limit of one customer."""
+    links: int
+    """Links of people and models that hold."""
     customers: int
     largest_customer: int
     """Identifiers of the customer who has the most."""
@@ -32,6 +34,10 @@ class IdentityReport:
     """Customers of the last run whose identifiers now belong to several."""
     restored: int
     """Customer ids that were aliases and are customers again."""
+    overrides: dict[str, int] = field(default_factory=dict)
+    """Decisions of people by what became of them (applied, expired, contradiction, not found …)."""
+    remarks: tuple[str, ...] = ()
+    """A sentence for each decision that was not applied."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Elapsed time by step."""
 
@@ -42,5 +48,6 @@ class IdentityReport:
         }
         for kind, statuses in self.identifiers.items():
             flat.update({f"identifiers/{kind}/{status}": count for status, count in statuses.items()})
+        flat.update({f"overrides/{status}": count for status, count in self.overrides.items()})
         flat.update({f"seconds/{step}": round(seconds, 3) for step, seconds in self.seconds.items()})
         return flat

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from transforms.identity import IdentityReport, resolve_identities
+from transforms.identity.decisions import LINK_COLUMNS
 from transforms.identity.policy import Policy
 from transforms.identity.store import IdentityStore
 from transforms.settings import Settings
@@ -113,11 +115,59 @@ class Town:
             connection.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
             connection.execute("CREATE OR REPLACE TABLE intermediate.int_identity_observations AS FROM frame")
 
-    def resolve(self, rows: Iterable[Row], *, as_of: date = AS_OF, policy: Policy | None = None) -> Outcome:
-        """Observe some rows and resolve them, as one more run of the installation."""
+    def know(self, records: Mapping[str, Row | None]) -> None:
+        """Replace the warehouse's profiles: source records (source:key) and the rows that they were, None for a record
+        without identifiers."""
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        with duckdb.connect(str(self.settings.warehouse)) as connection:
+            connection.execute("CREATE SCHEMA IF NOT EXISTS staging")
+            connection.execute(
+                "CREATE OR REPLACE TABLE staging.stg_profiles"
+                " (record_id VARCHAR, source VARCHAR, identity_key VARCHAR, occurred_at TIMESTAMP)"
+            )
+            for record, row in records.items():
+                key = identity_key(row) if row else None
+                day = FIRST_DAY + timedelta(days=int(row["day"] or 0) if row else 0)
+                connection.execute(
+                    "INSERT INTO staging.stg_profiles VALUES (?, ?, ?, ?)", [record, record.partition(":")[0], key, day]
+                )
+
+    def decide(self, *lines: str) -> None:
+        """Replace the file of overrides: ``action,left,right`` each, and if need be the day on which it expires."""
+        text = ["action,left,right,author,reason,date,expires"]
+        for line in lines:
+            action, left, right, *expires = line.split(",")
+            text.append(f"{action},{left},{right},ann,she said so,2025-05-01,{''.join(expires)}")
+        self.settings.home.mkdir(parents=True, exist_ok=True)
+        self.settings.overrides.write_text("\n".join(text) + "\n", encoding="utf-8")
+
+    def resolve(
+        self,
+        rows: Iterable[Row],
+        *,
+        as_of: date = AS_OF,
+        policy: Policy | None = None,
+        likely: Iterable[tuple[str, str, float]] = (),
+    ) -> Outcome:
+        """Observe some rows and resolve them, as one more run of the installation; ``likely`` are links of a model."""
         self.observe(rows)
         self.runs += 1
-        return self.read(resolve_identities(self.settings, REGIONS, as_of, f"run-{self.runs}", policy=policy))
+        links = pa.Table.from_pylist(
+            [
+                {"left_record": a, "right_record": b, "probability": p, "rule": "names", "model": "m1"}
+                for a, b, p in likely
+            ],
+            schema=pa.schema(list(LINK_COLUMNS.items())),
+        )
+        report = resolve_identities(
+            self.settings,
+            REGIONS,
+            as_of,
+            f"run-{self.runs}",
+            policy=policy,
+            linker=(lambda _: links) if len(links) else None,
+        )
+        return self.read(report)
 
     def read(self, report: IdentityReport) -> Outcome:
         """Read the current outcome back."""
