@@ -10,6 +10,9 @@ from typing import Any
 
 from transforms.settings import Settings
 
+# Tables that tell of the days that were run, by the tail of their names.
+_LOG = "_log"
+
 
 def dbt_build(settings: Settings) -> list[str]:
     """Arguments of a build. Unit tests judge the code, not the data: they run in the tests, not each night."""
@@ -72,11 +75,12 @@ def split_at(manifest: Mapping[str, Any], model: str, source: str) -> tuple[str,
 
 
 def history_selections(manifest: Mapping[str, Any]) -> tuple[str, str]:
-    """Selections of what the history needs of a day: the models before identity, and those from there to its log."""
+    """Selections of what the history needs of a day: the models before identity, and those from there to its logs."""
     nodes = _nodes(manifest)
     names = _names(nodes)
     before = _upstream(nodes, "int_identity_observations")
-    after = _upstream(nodes, "int_segment_log") - before
+    logs = [node["name"] for node in nodes.values() if node["name"].endswith(_LOG)]
+    after = set().union(*(_upstream(nodes, log) for log in logs)) - before
     return " ".join(names[key] for key in sorted(before)), " ".join(names[key] for key in sorted(after))
 
 

@@ -120,3 +120,8 @@
 {% macro spark__superseded_rows(entity) -%}
     parquet.`{{ var("lake_path") }}/{{ entity }}/*/*/superseded.parquet`
 {%- endmacro %}
+
+{#- Number of a DATE's month, counted through the years, so that the distance of two months is a difference. -#}
+{% macro month_index(day) -%}
+    (extract(year from {{ day }}) * 12 + extract(month from {{ day }}))
+{%- endmacro %}

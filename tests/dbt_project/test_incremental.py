@@ -108,8 +108,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-# The log of segments tells of the days that were run, which no rebuild of one day knows.
-ABOUT_RUNS = {"intermediate.int_segment_log", "marts.segment_history"}
+# These tell of the days that were run, which no rebuild of one day knows.
+ABOUT_RUNS = {
+    *("intermediate.int_segment_log", "marts.segment_history"),
+    *("intermediate.int_rfm_log", "intermediate.int_rfm_rule_log", "intermediate.int_purchase_owner_log"),
+    *("intermediate.int_segments_before", "intermediate.int_segment_candidates", "intermediate.int_segment_steps"),
+    "marts.segment_changes",
+}
+CHANGES = {"marts.segment_summary": "EXCLUDE (previous_as_of_date, customers_change, net_revenue_change_amount)"}
 
 
 def differences(left: Path, right: Path) -> dict[str, list[tuple]]:
@@ -122,14 +128,17 @@ def differences(left: Path, right: Path) -> dict[str, list[tuple]]:
             " WHERE database_name IN ('increments', 'rebuilt')"
         ).fetchall()
         names = {side: {name for database, name in tables if database == side} for side in ("increments", "rebuilt")}
-        here = {name for name in names["increments"] if not name.endswith(MARKS)}
-        assert here == names["rebuilt"] and "marts.customer_360" in here
-        here -= ABOUT_RUNS
+        compared = {name for name in names["increments"] if not name.endswith(MARKS)}
+        assert compared == names["rebuilt"] and "marts.customer_360" in compared
+        compared -= ABOUT_RUNS
         found = {}
-        for name in sorted(here):
+        for name in sorted(compared):
+            here, there = (
+                f"(SELECT * {CHANGES.get(name, '')} FROM {side}.{name})" for side in ("increments", "rebuilt")
+            )
             rows = con.execute(
-                f"(SELECT 'incremented', * FROM (FROM increments.{name} EXCEPT ALL FROM rebuilt.{name}))"
-                f" UNION ALL (SELECT 'rebuilt', * FROM (FROM rebuilt.{name} EXCEPT ALL FROM increments.{name}))"
+                f"(SELECT 'incremented', * FROM ({here} EXCEPT ALL {there}))"
+                f" UNION ALL (SELECT 'rebuilt', * FROM ({there} EXCEPT ALL {here}))"
             ).fetchall()
             if rows:
                 found[name] = rows

@@ -22,6 +22,15 @@ MODELS = (
     "marts.customer_clv",
     "marts.segment_summary",
 )
+# The tables of a first run: there is no previous build.
+NOTHING_BEFORE = pl.DataFrame(
+    schema={
+        "previous_as_of_date": pl.Date,
+        "segment": pl.String,
+        "currency": pl.String,
+        "window_net_revenue_amount": pl.Decimal(18, 2),
+    }
+)
 # Rows: R 1–5; columns: FM 1–5. Typed from the definition, not read from the seed.
 GRID = [
     ["Lost", "Hibernating", "At Risk", "At Risk", "Can't Lose Them"],
@@ -80,6 +89,7 @@ def modelled(shop: Shop) -> dict[str, pl.DataFrame]:
             purchases.select("customer_id", pl.col("order_date").alias("purchase_date")).unique(),
         )
         put_table(con, "marts.customer_timeline", timeline.select("customer_id"))
+        put_table(con, "intermediate.int_segments_before", NOTHING_BEFORE)
         put_table(
             con,
             "intermediate.int_customer_orders",

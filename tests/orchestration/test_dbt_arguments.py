@@ -46,13 +46,15 @@ def test_the_project_splits_without_rest_and_without_overlap() -> None:
     assert after.split() == ["fqn:p.e", "fqn:p.f", "source:value.expected"]
 
 
-def test_the_history_asks_for_what_its_log_stands_on_and_for_no_more() -> None:
+def test_the_history_asks_for_what_its_logs_stand_on_and_for_no_more() -> None:
     grid = {**node("grid", kind="seed"), "depends_on": {"macros": []}}
     nodes = {
         "m.staged": node("staged", "s.raw"),
         "m.seen": node("int_identity_observations", "m.staged"),
         "m.orders": node("orders", "m.staged", "s.ids"),
         "m.log": node("int_segment_log", "m.orders", "seed.grid"),
+        "m.values": node("values", "m.orders"),
+        "m.other_log": node("int_rfm_log", "m.values"),
         "m.mart": node("segment_history", "m.log"),
         "m.sessions": node("sessions", "m.staged"),
         "seed.grid": grid,
@@ -60,7 +62,9 @@ def test_the_history_asks_for_what_its_log_stands_on_and_for_no_more() -> None:
     }
     before, after = history_selections({"nodes": nodes, "sources": {}})
     assert before.split() == ["fqn:p.int_identity_observations", "fqn:p.staged"]
-    assert sorted(after.split()) == ["fqn:p.grid", "fqn:p.int_segment_log", "fqn:p.orders"]
+    assert after.split() == [
+        *("fqn:p.int_segment_log", "fqn:p.orders", "fqn:p.int_rfm_log", "fqn:p.values", "fqn:p.grid")
+    ]
 
 
 def test_the_day_comes_by_the_environment_and_the_arguments_stay_the_same(tmp_path: Path) -> None:

@@ -85,13 +85,16 @@ def test_coming_back_from_an_earlier_day_gives_the_same_tables(after_everything:
         tables = connection.execute(
             "SELECT table_name FROM duckdb_tables() WHERE database_name = 'before'"
             # These tell of the runs themselves.
-            " AND table_name NOT IN ('publication', 'segment_history')"
+            " AND table_name NOT IN ('publication', 'segment_history', 'segment_changes')"
         ).fetchall()
         assert len(tables) > 10
+        changes = "EXCLUDE (previous_as_of_date, customers_change, net_revenue_change_amount)"
         for (table,) in tables:
+            columns = f"* {changes}" if table == "segment_summary" else "*"
             for one, other in (("before", "after"), ("after", "before")):
                 differing = connection.execute(
-                    f"SELECT count(*) FROM (FROM {one}.marts.{table} EXCEPT ALL FROM {other}.marts.{table})"
+                    f"SELECT count(*) FROM (SELECT {columns} FROM {one}.marts.{table}"
+                    f" EXCEPT ALL SELECT {columns} FROM {other}.marts.{table})"
                 ).fetchone()
                 assert differing == (0,), f"{table}: rows of the run {one} that the other does not have"
 

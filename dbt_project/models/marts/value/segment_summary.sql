@@ -28,20 +28,56 @@ segmented as (
     left join {{ ref('customer_clv') }} as clv on customers.customer_id = clv.customer_id
     left join only_currency on 1 = 1
     group by coalesce(rfm.segment, 'No Purchase'), coalesce(valued.currency, only_currency.currency)
+),
+
+previous as (
+    select max(previous_as_of_date) as as_of_date
+    from {{ ref('int_segments_before') }}
+),
+
+before as (
+    select
+        segment,
+        currency,
+        count(*) as customers,
+        sum(window_net_revenue_amount) as net_revenue_amount
+    from {{ ref('int_segments_before') }}
+    group by segment, currency
 )
 
+-- Only customers with a purchase are remembered, so that nothing is known of No Purchase before.
 select
     {{ as_of_date() }} as as_of_date,
-    segment,
-    currency,
-    cast(customers as bigint) as customers,
-    cast(customers as double) / nullif(sum(customers) over (), 0) as customer_share,
-    cast(net_revenue_amount as decimal(18, 2)) as net_revenue_amount,
+    segmented.segment,
+    segmented.currency,
+    cast(segmented.customers as bigint) as customers,
+    cast(segmented.customers as double) / nullif(sum(segmented.customers) over (), 0) as customer_share,
+    cast(segmented.net_revenue_amount as decimal(18, 2)) as net_revenue_amount,
     case
-        when sum(net_revenue_amount) over (partition by currency) > 0
+        when sum(segmented.net_revenue_amount) over (partition by segmented.currency) > 0
             then
-                cast(net_revenue_amount as double)
-                / cast(sum(net_revenue_amount) over (partition by currency) as double)
+                cast(segmented.net_revenue_amount as double)
+                / cast(sum(segmented.net_revenue_amount) over (partition by segmented.currency) as double)
     end as revenue_share,
-    cast(cast(total_clv_amount as double) / nullif(customers_with_clv, 0) as decimal(18, 2)) as mean_clv_amount
+    cast(
+        cast(segmented.total_clv_amount as double) / nullif(segmented.customers_with_clv, 0) as decimal(18, 2)
+    ) as mean_clv_amount,
+    previous.as_of_date as previous_as_of_date,
+    cast(
+        case
+            when previous.as_of_date is not null and segmented.segment <> 'No Purchase'
+                then segmented.customers - coalesce(before.customers, 0)
+        end as bigint
+    ) as customers_change,
+    cast(
+        case
+            when previous.as_of_date is not null and segmented.segment <> 'No Purchase'
+                then segmented.net_revenue_amount - coalesce(before.net_revenue_amount, 0)
+        end as decimal(18, 2)
+    ) as net_revenue_change_amount
 from segmented
+cross join previous
+left join before
+    on
+        segmented.segment = before.segment
+        and segmented.currency = before.currency

@@ -1,0 +1,40 @@
+with
+
+months as (
+    select distinct month_end_date
+    from {{ ref('int_rfm_month_ends') }}
+),
+
+ordered as (
+    select
+        month_end_date,
+        lag(month_end_date) over (order by month_end_date asc nulls last) as former_month_end_date
+    from months
+),
+
+-- Who bought for the first time in the month comes from No Purchase; nobody goes back there.
+moves as (
+    select
+        ordered.month_end_date,
+        coalesce(former.segment, 'No Purchase') as from_segment,
+        present.segment as to_segment,
+        count(*) as customers
+    from ordered
+    inner join {{ ref('int_rfm_month_ends') }} as present on ordered.month_end_date = present.month_end_date
+    left join {{ ref('int_rfm_month_ends') }} as former
+        on
+            ordered.former_month_end_date = former.month_end_date
+            and present.customer_id = former.customer_id
+    where ordered.former_month_end_date is not null
+    group by ordered.month_end_date, coalesce(former.segment, 'No Purchase'), present.segment
+)
+
+select
+    {{ as_of_date() }} as as_of_date,
+    month_end_date,
+    from_segment,
+    to_segment,
+    cast(customers as bigint) as customers,
+    cast(sum(customers) over (partition by month_end_date, from_segment) as bigint) as from_customers,
+    cast(customers as double) / sum(customers) over (partition by month_end_date, from_segment) as from_share
+from moves
