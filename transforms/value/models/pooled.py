@@ -1,0 +1,39 @@
+"""One purchase rate for everybody: what is left where customers cannot be told apart."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from transforms.value.sample import Floats, Sample
+
+
+class Pooled:
+    """Parameter rate: purchases per unit of time."""
+
+    name = "pooled"
+    parameters = ("rate",)
+    times: tuple[str, ...] = ()
+
+    def starts(self, rate: float) -> list[Floats]:
+        """The estimate itself."""
+        return [np.array([rate])]
+
+    def log_likelihood(self, parameters: Floats, sample: Sample) -> tuple[Floats, Floats]:
+        """x ln λ − λT."""
+        (rate,) = parameters
+        return sample.x * np.log(rate) - rate * sample.t, (sample.x / rate - sample.t)[:, np.newaxis]
+
+    def p_alive(self, parameters: Floats, x: Floats, tx: Floats, t: Floats) -> Floats:
+        """1: the model knows no leaving."""
+        return np.ones_like(x)
+
+    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+        """λh."""
+        return np.full_like(x, parameters[0] * horizon)
+
+    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+        """1 − exp(−λh)."""
+        return np.full_like(x, -np.expm1(-parameters[0] * horizon))
+
+
+POOLED = Pooled()

@@ -1,0 +1,104 @@
+"""Sufficient statistics of purchase models: repeat purchases x, recency tx and age T, each with a count of customers.
+
+Time runs in any unit, one for tx and T. x counts repeat purchases, the first one left out; tx is the time from the first
+purchase to the last, T from the first purchase to the end of what is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+# Bins of 16 to the octave, as in `value.md`: 10 million customers become 45,000 rows for a log-likelihood that is off by
+# half a unit. Rounding time to weeks instead would bias alpha by 9 %.
+FINE = 16
+COARSE = 3
+_OFFSET = 14.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows (x, tx, T, weight) of equal length; a row stands for ``weight`` customers.
+
+    :raises ValueError: if a row cannot be a purchase history; the message names the first.
+    """
+
+    x: Floats
+    tx: Floats
+    t: Floats
+    weight: Floats
+    distinct_x: Floats = field(init=False, repr=False)
+    place_of_x: NDArray[np.intp] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("x", "tx", "t", "weight"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
+        _refuse(~np.isfinite(self.x + self.tx + self.t + self.weight), self, "holds a number that is none")
+        _refuse((self.x < 0) | (self.weight <= 0), self, "has a negative count of purchases, or stands for nobody")
+        _refuse((self.tx < 0) | (self.tx > self.t), self, "has its last purchase outside the time observed")
+        _refuse(
+            (self.x > 0) & (self.tx == 0), self, "has repeat purchases at the moment of the first: merge equal times"
+        )
+        _refuse((self.x == 0) & (self.tx > 0), self, "has a last purchase after the first, but no repeat purchase")
+        # Gamma functions depend on x alone, of which there are few values.
+        distinct, place = np.unique(self.x, return_inverse=True)
+        object.__setattr__(self, "distinct_x", distinct)
+        object.__setattr__(self, "place_of_x", place.reshape(-1))
+
+    @property
+    def customers(self) -> float:
+        """Number of customers behind the rows."""
+        return float(self.weight.sum())
+
+    @property
+    def repeat_customers(self) -> float:
+        """Customers with a repeat purchase."""
+        return float(self.weight[self.x > 0].sum())
+
+    def scaled(self, factor: float) -> Sample:
+        """The same histories in a unit of time ``factor`` times as long."""
+        return Sample(self.x, self.tx / factor, self.t / factor, self.weight)
+
+
+def sample_of(x: Floats, tx: Floats, t: Floats, weight: Floats | None = None) -> Sample:
+    """A sample of one row per distinct history; without ``weight`` each row is one customer."""
+    rows = np.column_stack([np.asarray(values, dtype=np.float64) for values in (x, tx, t)])
+    counts = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
+    distinct, place = np.unique(rows, axis=0, return_inverse=True)
+    totals = np.bincount(place.reshape(-1), weights=counts, minlength=len(distinct))
+    return Sample(distinct[:, 0], distinct[:, 1], distinct[:, 2], totals)
+
+
+def binned(sample: Sample, per_octave: int) -> Sample:
+    """Fewer rows: customers of equal x and similar times become one row with their mean times. Times are in days."""
+    if not len(sample.x):
+        return sample
+
+    def bin_of(times: Floats) -> Floats:
+        return np.floor(per_octave * np.log2(times + _OFFSET))
+
+    # Times of zero and of the whole age are kept apart from those near them: they mean something else.
+    key = np.column_stack([sample.x, bin_of(sample.tx), bin_of(sample.t), sample.tx == sample.t])
+    _, place = np.unique(key, axis=0, return_inverse=True)
+    place = place.reshape(-1)
+    weight = np.bincount(place, weights=sample.weight)
+
+    def mean(values: Floats) -> Floats:
+        return np.bincount(place, weights=values * sample.weight) / weight
+
+    x = np.round(mean(sample.x))
+    t = mean(sample.t)
+    return Sample(x, np.minimum(mean(sample.tx), t), t, weight)
+
+
+def _refuse(broken: NDArray[np.bool_], sample: Sample, why: str) -> None:
+    if broken.any():
+        row = int(np.argmax(broken))
+        raise ValueError(
+            f"purchase history {row} {why}: x = {sample.x[row]}, tx = {sample.tx[row]}, T = {sample.t[row]},"
+            f" weight = {sample.weight[row]}"
+        )
