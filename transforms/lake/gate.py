@@ -33,6 +33,11 @@ from transforms.sql import columns, identifier, literal, raise_if_machine, scala
 
 # A file with fewer bad rows is never held, whatever their share: three rows prove nothing.
 MIN_HELD_ROWS = 20
+# What DuckDB needs in memory for a value, of texts those of up to 12 characters.
+_VALUE_BYTES = 16
+# Beyond this share of the memory limit a file's rows are kept on disk.
+_MEMORY_SHARE = 0.75
+_DISK = "gated_on_disk"
 # Where in the gate a row was refused, told from its reasons.
 _STAGE = (
     "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
@@ -86,6 +91,8 @@ class Gate:
             shutil.rmtree(temporary)
             temporary.mkdir()
             result = GateResult(rejected(self.contract, file, batch, str(error), loaded_at))
+        finally:
+            self._leave_disk()
         write_record(temporary, result.record)
         commit_batch(temporary, self.folder / batch)
         if result.record.status == "loaded":
@@ -135,14 +142,47 @@ class Gate:
         received_at = file.received_at.replace(tzinfo=None).isoformat()
         query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types, careful)
         self.connection.execute("DROP VIEW IF EXISTS gated")
+        self.connection.execute("DROP TABLE IF EXISTS gated_rows")
+        place = self._place_of(staged)
         # Rows keep the order of the file, so that a row's place in the table is its place there. As a join, which
         # DuckDB makes of a longer IN list, they would come out in the order in which threads are ready.
         self.connection.execute("SET disabled_optimizers = 'in_clause'")
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE gated_rows AS {query.rows}")
+        self.connection.execute(f"CREATE TABLE {place}.gated_rows AS {query.rows}")
         number = "" if raw.first_row is None else f"rowid + {raw.first_row} AS _row, "
         constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in query.constants.items())
         self.connection.execute(f"CREATE TEMP VIEW gated AS SELECT {number}*{constants} FROM gated_rows")
         return scalars(self.connection, "SELECT count(*) FROM gated_rows")[0]
+
+    def _place_of(self, staged: Staged) -> str:
+        """Schema for the rows of a file: in memory, or in a file on disk where they would not fit.
+
+        DuckDB would bring them there itself, but as they are: compressed they are a sixth, and each column is read
+        for itself.
+        """
+        (limit,) = scalars(self.connection, "SELECT parse_formatted_bytes(current_setting('memory_limit'))")
+        values = (staged.expected_rows or 0) * len(staged.raw.columns)
+        if values * _VALUE_BYTES <= limit * _MEMORY_SHARE:
+            return "memory.main"
+        if not self._is_on_disk():
+            self.connection.execute(f"ATTACH {literal(self._disk)} AS {_DISK}")
+            self.connection.execute(f"SET search_path = 'memory.main,{_DISK}.main'")
+        return f"{_DISK}.main"
+
+    def _leave_disk(self) -> None:
+        if not self._is_on_disk():
+            return
+        self.connection.execute("DROP VIEW IF EXISTS gated")
+        self.connection.execute("SET search_path = 'memory.main'")
+        self.connection.execute(f"DETACH {_DISK}")
+        self._disk.unlink(missing_ok=True)
+
+    def _is_on_disk(self) -> bool:
+        found = f"SELECT count(*) FROM duckdb_databases() WHERE database_name = {literal(_DISK)}"
+        return scalars(self.connection, found) != (0,)
+
+    @property
+    def _disk(self) -> Path:
+        return self.settings.scratch / f"gated-{os.getpid()}-{id(self.connection)}.duckdb"
 
     def _waive(self, file: LandedFile, first_row: int | None) -> None:
         """Let the rows through that a person has released, where they break no rule but those that were waived."""

@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
+from transforms.lake import gate
 from transforms.settings import PROJECT_DIR
 
 MB = 1 << 20
@@ -191,6 +192,46 @@ def test_a_line_of_json_longer_than_16_mb_is_set_aside_by_its_beginning(tmp_path
     shop.load()
     assert account(shop) == [("loaded", 3, 2, 1)]
     assert shop.reasons() == [(2, "parse:line_too_long")]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_rows_that_are_kept_on_disk_fare_as_those_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    lakes = []
+    document = contract_document("csv" if ending == "csv" else "json")
+    for place, share in (("memory", 0.75), ("disk", 0.0)):
+        monkeypatch.setattr(gate, "_MEMORY_SHARE", share)
+        (tmp_path / place).mkdir()
+        shop = Shop(tmp_path / place, document)
+        shop.settings = shop.settings.model_copy(update={"threads": 4})
+        for number, broken in enumerate(("kind = 'gift'", "amount = -1")):
+            # Every thousandth line breaks a rule; the last 600, and 50,000 of the second file, repeat others.
+            name, _, value = broken.partition(" = ")
+            rows = (
+                f"SELECT * EXCLUDE (i) REPLACE (CASE WHEN i % 1000 = 5 THEN {value} ELSE {name} END AS {name})"
+                f" FROM (SELECT i, * FROM ({GOOD.format(rows=200_000)}) POSITIONAL JOIN range(200_000) AS n (i))"
+                f" WHERE i >= {number * 150_000} UNION ALL BY NAME FROM ({GOOD.format(rows=600)})"
+            )
+            with duckdb.connect() as connection:
+                path = shop.settings.incoming / "shop" / f"{number}.{ending}"
+                connection.execute(f"COPY ({rows}) TO '{path}' ({'HEADER' if ending == 'csv' else 'FORMAT json'})")
+        shop.load()
+        lakes.append(
+            [
+                shop.query("SELECT * EXCLUDE (_loaded_at, _batch_id) FROM accepted ORDER BY _file, _row"),
+                shop.query("SELECT _file, _row, stage, reasons, raw FROM quarantine ORDER BY ALL"),
+                shop.query(
+                    "SELECT file, rows_read, rows_accepted, rows_quarantined, rows_duplicate FROM records ORDER BY 1"
+                ),
+            ]
+        )
+        assert not list(shop.settings.scratch.iterdir())
+    in_memory, on_disk = lakes
+    assert in_memory == on_disk
+    assert {reason for *_, reason, _ in in_memory[1]} == {"enum:line_type", "minimum:gross_amount"}
+    # Of the 50,000 lines that the second file repeats, 50 broke a rule.
+    assert [duplicates for *_, duplicates in in_memory[2]] == [600, 50_550]
 
 
 def _large_csv(shop: Shop) -> int:

@@ -99,7 +99,7 @@ def _staged(
     number = "" if first_row else "_ws_row, "
     table = (
         f"(SELECT {number}line AS _ws_line, f AS _ws_fields, keys AS _ws_keys{paths.columns(_exactly)}"
-        f" FROM (SELECT {number}line, {paths.values} AS f, TRY(json_keys(line)) AS keys FROM {lines}))"
+        f" FROM (SELECT {number}line, TRY({paths.values}) AS f, TRY(json_keys(line)) AS keys FROM {lines}))"
     )
     return Staged(_raw(contract, table, first_row, new, _fault(shapes.odd)), "unparsed", new, absent)
 
@@ -113,7 +113,10 @@ def _staged_quickly(
     shapes: _Shapes,
     thoroughly: Callable[[], Staged],
 ) -> Staged:
-    """Stage the lines in the belief that all are like the first ones; one that is not has the fault ``UNFORESEEN``."""
+    """Stage the lines in the belief that all are like the first ones.
+
+    One that is not has the fault ``UNFORESEEN``; one that is no JSON fails the query. Either way the file is reread.
+    """
     new, absent = _drift(contract, file, shapes.keys)
     spelling = None
     if len(shapes.orders) == 1:
@@ -160,8 +163,8 @@ class _Paths:
 
     @property
     def values(self) -> str:
-        """SQL for the list; NULL where the line is no JSON, which makes the extraction fail."""
-        return f"TRY(json_extract_string(line, [{', '.join(map(literal, self.paths))}]))"
+        """SQL for the list; it fails where the line is no JSON."""
+        return f"json_extract_string(line, [{', '.join(map(literal, self.paths))}])"
 
     def field(self, path: str) -> str:
         return f"f[{self.paths.index(path) + 1}]"
