@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "lake": {"contracts", "sources"},
     "quality": {"contracts", "lake"},
     "identity": set(),
+    "linkage": {"identity"},
     "value": set(),
     "builds": {"identity"},
     "publishing": set(),
