@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, SecretStr
@@ -64,6 +64,25 @@ class Settings(BaseSettings):
         default=None,
         description="Who is or is not one customer by people's decision (CSV); default <home>/identity_overrides.csv.",
     )
+    linkage: bool = Field(
+        default=True, description="Whether profiles without a common identifier are matched on names and addresses."
+    )
+    linkage_model: Literal["train", "keep"] = Field(
+        default="train", description="Whether each run trains the model of the matching, or keeps the one that fits."
+    )
+    linkage_policy: AbsolutePath = Field(
+        default=PROJECT_DIR / "transforms" / "linkage" / "policy.yaml",
+        description="How profiles are matched (YAML).",
+    )
+    identity_largest_bound: int = Field(
+        default=1000, ge=1, description="Identifiers of the largest customer above which identities are held."
+    )
+    identity_merge_bound: float = Field(
+        default=0.1, ge=0, description="Share (0–1) of customers merged in one run above which identities are held."
+    )
+    identity_churn_bound: float = Field(
+        default=0.1, ge=0, description="Share (0–1) of records with another customer above which identities are held."
+    )
     secrets: dict[str, SecretStr] = Field(
         default={}, description="Passwords and tokens by the names that contracts use: WATERSHED_SECRETS__<NAME>."
     )
@@ -89,6 +108,15 @@ class Settings(BaseSettings):
     )
     publication_small: int = Field(
         default=100, ge=1, description="Figures over fewer customers or rows than this are not held against a bound."
+    )
+    value_horizon_days: int = Field(
+        default=365, ge=0, le=3650, description="Days that predicted purchases and predicted CLV cover."
+    )
+    value_discount_rate: float = Field(
+        default=0.1, ge=0, le=1, description="Yearly rate (0–1) at which predicted CLV is discounted."
+    )
+    value_margin: float = Field(
+        default=1.0, gt=0, le=1, description="Share of net revenue (0–1) that is margin; 1: predicted CLV is revenue."
     )
     reports_kept: int = Field(default=30, ge=1, description="How many reports of past publications are kept.")
     runs_kept_days: int = Field(

@@ -15,14 +15,14 @@ def secret_fingerprint(secret: bytes) -> str:
 
 
 def load_last_state(connection: duckdb.DuckDBPyConnection, store: IdentityStore, secret: bytes) -> None:
-    """Make ``last_registry``, ``last_issued`` and ``last_aliases``: the outcome of the latest day, or empty tables.
+    """Make ``last_registry``, ``last_issued`` and so on: the outcome of the latest day, or empty tables.
 
     With another secret than the last run's, identifiers are found again by their values, as far as the last run's
     table holds them; identifiers that had gone from the data by then are forgotten.
     """
-    for table in ("registry", "issued", "aliases"):
-        if store.exists():
-            file = store.remembered / f"{table}.parquet"
+    for table in ("registry", "issued", "aliases", "history", "quality", "assignments"):
+        file = store.remembered / f"{table}.parquet"
+        if store.exists() and file.exists():  # outcomes of former versions lack some
             rows = f"SELECT * FROM read_parquet({literal(file)})"
         else:
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in SCHEMAS[table].items())

@@ -76,7 +76,7 @@ def make_outcome(connection: duckdb.DuckDBPyConnection) -> None:
         FROM keyed LEFT JOIN customer_of_cluster USING (cluster) WHERE type <> '{RECORD}'
     """)
     connection.execute("""
-        CREATE OR REPLACE TEMP VIEW assignments AS
+        CREATE OR REPLACE TEMP TABLE assignments AS
         SELECT identity_key, customer_id
         FROM held JOIN clustered USING (observation) JOIN customer_of_cluster USING (cluster)
         WHERE observation NOT IN (SELECT observation FROM record_rows WHERE is_alone)

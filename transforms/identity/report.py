@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -34,6 +35,8 @@ class IdentityReport:
     """Customers of the last run whose identifiers now belong to several."""
     restored: int
     """Customer ids that were aliases and are customers again."""
+    quality: Mapping[str, float | None] = field(default_factory=dict)
+    """Figures of :mod:`transforms.identity.quality`."""
     overrides: dict[str, int] = field(default_factory=dict)
     """Decisions of people by what became of them (applied, expired, contradiction, not found …)."""
     remarks: tuple[str, ...] = ()
@@ -48,6 +51,7 @@ class IdentityReport:
         }
         for kind, statuses in self.identifiers.items():
             flat.update({f"identifiers/{kind}/{status}": count for status, count in statuses.items()})
+        flat.update({f"quality/{name}": value for name, value in self.quality.items() if value is not None})
         flat.update({f"overrides/{status}": count for status, count in self.overrides.items()})
         flat.update({f"seconds/{step}": round(seconds, 3) for step, seconds in self.seconds.items()})
         return flat

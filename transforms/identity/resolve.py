@@ -16,7 +16,9 @@ import numpy as np
 from transforms.identity.assignment import assign_customers
 from transforms.identity.decisions import Linker, gather_links, judged_overrides, note_links, read_decisions
 from transforms.identity.edges import build_nodes, count_held, days_seen, graph, read_observations, sum_sightings
+from transforms.identity.evidence import make_evidence
 from transforms.identity.guard import guarded_clusters
+from transforms.identity.history import make_history
 from transforms.identity.keys import define_keyed_hash, identifier_secret
 from transforms.identity.limits import Guarded, Limits
 from transforms.identity.links import join_linked
@@ -25,6 +27,7 @@ from transforms.identity.normalise import NORMALISER_VERSION
 from transforms.identity.outcome import figures, make_links, make_outcome, store_clusters, store_rows
 from transforms.identity.overrides import Verdict, read_overrides
 from transforms.identity.policy import Policy, load_policy
+from transforms.identity.quality import judge, make_quality, measure_quality
 from transforms.identity.report import IdentityReport
 from transforms.identity.store import SCHEMAS, IdentityStore, write_empty_tables, write_table
 from transforms.settings import Settings
@@ -63,6 +66,7 @@ def resolve_identities(
     :raises ValueError: if a region or the run id is not usable.
     :raises PolicyError: if the policy has a fault.
     :raises OverrideError: if the file of overrides has one.
+    :raises IdentityHeld: if a component has exploded; the last outcome stays current.
     :raises duckdb.CatalogException: if the warehouse has no observations table.
     """
     policy = policy or load_policy(settings.identity_policy)
@@ -95,9 +99,16 @@ def resolve_identities(
             store_clusters(connection, guarded)
             load_last_state(connection, store, secret)
             changes = assign_customers(connection, secret, as_of, run_id)
-        with _step("write", seconds, progress):
+        with _step("judge", seconds, progress):
             make_outcome(connection)
             make_links(connection, verdicts)
+            make_evidence(connection, guarded, policy)
+            is_look_back = store.looks_back(as_of)
+            make_history(connection, as_of, run_id, is_look_back)
+            quality = measure_quality(connection, settings.warehouse, changes)
+            make_quality(connection, quality, as_of, run_id)
+            judge(quality, settings, is_look_back)
+        with _step("write", seconds, progress):
             for table, columns in SCHEMAS.items():
                 # The first columns are the key of each table: equal outcomes give equal files.
                 key = ", ".join(list(columns)[:3])
@@ -108,6 +119,7 @@ def resolve_identities(
             **vars(changes),
             refused_edges=int(contested.sum()) + len(guarded.cut[0]) + sum(why is not None for why in refused),
             refused_merges=guarded.refused_merges,
+            quality=quality,
             links=sum(why is None for why in refused),
             overrides=dict(Counter(verdict.status for verdict in verdicts)),
             remarks=tuple(_remarks(settings.overrides, verdicts)),

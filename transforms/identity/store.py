@@ -7,6 +7,7 @@ same people the same ids:
 - ``registry.parquet`` (identifier_key, customer_id, origin_id): every identifier that ever belonged to a customer, by
   its keyed hash: the customer it belonged to last, and the first it belonged to. Identifiers that have gone from the
   data stay, so that a source that is absent for a day does not cost its customers their ids.
+- ``history.parquet`` (known_as, customer_id, status, days) and ``quality.parquet`` (figures by day): what runs told.
 - ``issued.parquet`` (customer_id, created_run, generation): every id ever given.
 - ``state.json``: versions, the day, and a fingerprint of the secret.
 
@@ -23,6 +24,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +93,62 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "status": "VARCHAR",
         "detail": "VARCHAR",
     },
+    "edges": {
+        "left_key": "VARCHAR",
+        "right_key": "VARCHAR",
+        "rule": "VARCHAR",
+        "left_type": "VARCHAR",
+        "left_masked": "VARCHAR",
+        "right_type": "VARCHAR",
+        "right_masked": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "status": "VARCHAR",
+        "reason": "VARCHAR",
+        "is_bridge": "BOOLEAN",
+        "bridge_side": "BIGINT",
+        "probability": "DOUBLE",
+        "sources": "VARCHAR",
+        "records": "BIGINT",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+    },
+    "clusters": {
+        "customer_id": "VARCHAR",
+        "identifiers": "BIGINT",
+        "observations": "BIGINT",
+        "records": "BIGINT",
+        "sources": "BIGINT",
+        "edges": "BIGINT",
+        "links": "BIGINT",
+        "density": "DOUBLE",
+        "bridges": "BIGINT",
+        "deep_bridges": "BIGINT",
+        "most_of_a_type": "BIGINT",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+    },
+    "refusals": {
+        "identifier_key": "VARCHAR",
+        "customer_id": "VARCHAR",
+        "other_customer_id": "VARCHAR",
+        "identifier_type": "VARCHAR",
+        "identifier_masked": "VARCHAR",
+        "rule": "VARCHAR",
+        "reason": "VARCHAR",
+        "probability": "DOUBLE",
+        "records": "BIGINT",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+    },
+    "quality": {"as_of_date": "DATE", "measure": "VARCHAR", "value": "DOUBLE", "run_id": "VARCHAR"},
+    "history": {
+        "known_as": "VARCHAR",
+        "valid_from_date": "DATE",
+        "valid_to_date": "DATE",
+        "customer_id": "VARCHAR",
+        "status": "VARCHAR",
+        "run_id": "VARCHAR",
+    },
     "registry": {"identifier_key": "VARCHAR", "customer_id": "VARCHAR", "origin_id": "VARCHAR"},
     "issued": {"customer_id": "VARCHAR", "created_run": "VARCHAR", "generation": "INTEGER"},
 }
@@ -117,6 +175,10 @@ class IdentityStore:
     def file(self, table: str) -> Path:
         """Current Parquet file of a table of :data:`SCHEMAS`."""
         return self.current / f"{table}.parquet"
+
+    def looks_back(self, as_of: date) -> bool:
+        """Whether a run for a day is for an earlier one than the last."""
+        return as_of.isoformat() < _day(self.remembered)
 
     def state(self) -> dict[str, Any]:
         """What the run wrote about itself that the next one takes ids from."""

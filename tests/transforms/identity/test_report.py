@@ -33,7 +33,7 @@ def test_metadata_is_flat_and_numeric(town: Town) -> None:
     assert metadata["customers"] == 1
     assert metadata["identifiers/email/linked"] == 1
     assert {name for name in metadata if name.startswith("seconds/")} == {
-        f"seconds/{step}" for step in ("read", "normalise", "cluster", "link", "assign", "write")
+        f"seconds/{step}" for step in ("read", "normalise", "cluster", "link", "assign", "judge", "write")
     }
     assert all(type(value) in (int, float) for value in metadata.values())
 
@@ -59,4 +59,4 @@ def test_progress_is_told_step_by_step(town: Town) -> None:
     town.observe([seen(loyalty_id="L1")])
     lines: list[str] = []
     resolve_identities(town.settings, {}, AS_OF, "one", progress=lines.append)
-    assert [line.split(":")[0] for line in lines] == ["read", "normalise", "cluster", "link", "assign", "write"]
+    assert [line.split(":")[0] for line in lines] == ["read", "normalise", "cluster", "link", "assign", "judge", "write"]

@@ -1,0 +1,19 @@
+select
+    left_key,
+    left_type,
+    left_masked,
+    right_key,
+    right_type,
+    right_masked,
+    customer_id,
+    rule,
+    status,
+    reason,
+    is_bridge,
+    bridge_side,
+    probability,
+    sources,
+    records,
+    first_seen_at,
+    last_seen_at
+from {{ source('identity', 'edges') }}
