@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from transforms.settings import Settings
 
+# Models that the identity step reads: it stands between them and all others.
+READ_BY_IDENTITY = frozenset({"int_identity_observations", "int_profile_attributes"})
 # Tables that tell of the days that were run, by the tail of their names.
 _LOG = "_log"
 
@@ -53,16 +55,16 @@ def incremental_models(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def split_at(manifest: Mapping[str, Any], model: str, source: str) -> tuple[str, str, str]:
-    """Selections of the models, seeds and sources up to ``model``, of what stands on ``source``, and of the rest.
+def split_at(manifest: Mapping[str, Any], models: Collection[str], source: str) -> tuple[str, str, str]:
+    """Selections of the models, seeds and sources up to ``models``, of what stands on ``source``, and of the rest.
 
-    In the order in which they run: first what ``model`` needs, then the rest, then ``source`` and all that needs it.
+    In the order in which they run: first what ``models`` need, then the rest, then ``source`` and all that needs it.
 
     Spelled out instead of excluded, because dbt excludes a test as soon as one of its models is excluded: a test
     that compares models of both parts would be in neither.
     """
     nodes = _nodes(manifest)
-    upstream = _upstream(nodes, model)
+    upstream = _upstream(nodes, models)
     names = _names(nodes)
     used = {source for key in upstream for source in nodes[key]["depends_on"]["nodes"] if source not in nodes}
     sources = {key: "source:" + ".".join(node["fqn"][-2:]) for key, node in sorted(manifest["sources"].items())}
@@ -78,9 +80,9 @@ def history_selections(manifest: Mapping[str, Any]) -> tuple[str, str]:
     """Selections of what the history needs of a day: the models before identity, and those from there to its logs."""
     nodes = _nodes(manifest)
     names = _names(nodes)
-    before = _upstream(nodes, "int_identity_observations")
+    before = _upstream(nodes, READ_BY_IDENTITY)
     logs = [node["name"] for node in nodes.values() if node["name"].endswith(_LOG)]
-    after = set().union(*(_upstream(nodes, log) for log in logs)) - before
+    after = set().union(*(_upstream(nodes, {log}) for log in logs)) - before
     return " ".join(names[key] for key in sorted(before)), " ".join(names[key] for key in sorted(after))
 
 
@@ -102,10 +104,10 @@ def _downstream(nodes: Mapping[str, Any], found: set[str]) -> set[str]:
         found |= more
 
 
-def _upstream(nodes: Mapping[str, Any], model: str) -> set[str]:
-    """A model and all models and seeds that it stands on."""
+def _upstream(nodes: Mapping[str, Any], models: Collection[str]) -> set[str]:
+    """Some models and all models and seeds that they stand on."""
     found: set[str] = set()
-    waiting = [key for key, node in nodes.items() if node["name"] == model]
+    waiting = [key for key, node in nodes.items() if node["name"] in models]
     while waiting:
         key = waiting.pop()
         if key in nodes and key not in found:

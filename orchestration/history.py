@@ -17,6 +17,7 @@ from orchestration.warehouse import OWNER, environment
 from transforms.contracts import Contracts
 from transforms.identity import resolve_identities
 from transforms.lake.as_of import last_day_in_lake
+from transforms.linkage import profile_linker
 from transforms.settings import Settings
 
 
@@ -57,7 +58,9 @@ def history_asset(settings: Settings, contracts: Contracts, manifest: Path) -> d
             context.log.info(f"history: {day}, {number}/{len(days)}")
             try:
                 _build(settings, dbt, run_lock, manifest, observe, day)
-                resolve_identities(settings, contracts.phone_regions, day, f"{context.run_id}-{day}")
+                run_id = f"{context.run_id}-{day}"
+                linker = profile_linker(settings, run_id)
+                resolve_identities(settings, contracts.phone_regions, day, run_id, linker=linker)
                 _build(settings, dbt, run_lock, manifest, value, day)
             except Exception as error:
                 stand = f"; the days before it are told, go on from {day}" if number > 1 else ""

@@ -6,17 +6,19 @@ from typing import Any
 import dagster as dg
 
 from orchestration.days import AsOf
+from orchestration.dbt_arguments import READ_BY_IDENTITY
 from orchestration.run_lock import RunLock
 from orchestration.unchanged import building, is_unchanged, kept
 from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.identity import IdentityHeld, OverrideError, PolicyError, resolve_identities
 from transforms.identity.store import SCHEMAS
+from transforms.linkage import profile_linker
 from transforms.settings import Settings
 
 CHECK = "no_component_explodes"
 CLUSTERS = dg.AssetKey(["identity", "clusters"])
-OBSERVATIONS = dg.AssetKey(["intermediate", "int_identity_observations"])
+INPUTS = [dg.AssetKey(["intermediate", model]) for model in sorted(READ_BY_IDENTITY)]
 TABLES = {
     "assignments": "One row per distinct set of identifiers seen in a record: the customer it belongs to.",
     "identifiers": "One row per identifier: its customer, or why it has none (blocked, contested, weak).",
@@ -43,7 +45,7 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
         specs=[
             dg.AssetSpec(
                 ["identity", table],
-                deps=[OBSERVATIONS],
+                deps=INPUTS,
                 group_name="identity",
                 kinds={"python", "parquet"},
                 owners=[OWNER],
@@ -71,7 +73,10 @@ def identity_assets(settings: Settings, contracts: Contracts) -> dg.AssetsDefini
             return
         with building(context, settings, day, "identity"):
             try:
-                report = resolve_identities(settings, contracts.phone_regions, day, context.run_id, context.log.info)
+                linker = profile_linker(settings, context.run_id, context.log.info)
+                report = resolve_identities(
+                    settings, contracts.phone_regions, day, context.run_id, context.log.info, linker=linker
+                )
             except IdentityHeld as held:
                 yield dg.AssetCheckResult(passed=False, check_name=CHECK, asset_key=CLUSTERS, description=str(held))
                 raise dg.Failure(str(held), allow_retries=False) from None

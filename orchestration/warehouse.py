@@ -21,7 +21,14 @@ from dagster_dbt import (
 )
 
 from orchestration.days import HISTORY, AsOf
-from orchestration.dbt_arguments import dbt_build, dbt_environment, dbt_variables, incremental_models, split_at
+from orchestration.dbt_arguments import (
+    READ_BY_IDENTITY,
+    dbt_build,
+    dbt_environment,
+    dbt_variables,
+    incremental_models,
+    split_at,
+)
 from orchestration.lineage import column_lineage
 from orchestration.retries import wait_for_readers
 from orchestration.run_lock import RunLock
@@ -85,7 +92,7 @@ def prepare_manifest(settings: Settings) -> Path:
 def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -> list[dg.AssetsDefinition]:
     """Every model, seed and test of the dbt project, in three parts: between them stand identity and value."""
     known = json.loads(manifest.read_text(encoding="utf-8"))
-    observe, model, value_marts = split_at(known, "int_identity_observations", "value")
+    observe, model, value_marts = split_at(known, READ_BY_IDENTITY, "value")
     return [
         _dbt_step(settings, contracts, manifest, "observe", observe),
         _dbt_step(settings, contracts, manifest, "model", model),

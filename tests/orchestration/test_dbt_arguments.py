@@ -40,7 +40,7 @@ MANIFEST = {
 
 
 def test_the_project_splits_without_rest_and_without_overlap() -> None:
-    before, rest, after = split_at(MANIFEST, "b", "value")
+    before, rest, after = split_at(MANIFEST, {"b"}, "value")
     assert before.split() == ["fqn:p.a", "fqn:p.b", "source:lake.raw"]
     assert rest.split() == ["fqn:p.c", "fqn:p.d", "source:identity.ids"]
     assert after.split() == ["fqn:p.e", "fqn:p.f", "source:value.expected"]

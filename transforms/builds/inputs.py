@@ -23,7 +23,10 @@ _ABOUT_THE_RUN = {
     *("memory_limit", "threads", "lock_timeout_seconds", "retry_seconds", "rebuild"),
     *("demo_people", "demo_seed", "secrets", "identifier_key", "as_of"),
 }
-_LIBRARIES = ("watershed-cdp", "dbt-core", "dbt-duckdb", "duckdb", "phonenumbers", "idna", "numpy", "scipy", "scikit-learn")
+_LIBRARIES = (
+    *("watershed-cdp", "dbt-core", "dbt-duckdb", "duckdb", "phonenumbers", "idna", "numpy", "scipy", "scikit-learn"),
+    *("splink", "pypinyin", "opencc-python-reimplemented"),
+)
 
 
 def read_inputs(settings: Settings, as_of: dt.date | None) -> Inputs:
@@ -42,7 +45,7 @@ def read_inputs(settings: Settings, as_of: dt.date | None) -> Inputs:
         "settings": _digest(
             (settings.model_dump_json(exclude=_ABOUT_THE_RUN), secret_fingerprint(identifier_secret(settings)))
         ),
-        "identity": _digest(_files((settings.identity_policy, settings.overrides))),
+        "identity": _digest(_files((settings.identity_policy, settings.overrides, settings.linkage_policy))),
         "libraries": _digest(f"{name} {_version(name)}" for name in _LIBRARIES),
     }
 
@@ -51,7 +54,7 @@ def lake_listing(lake: Path) -> list[str]:
     """Every batch that readers see, as ``entity/source=generation/batch``, sorted."""
     found: list[str] = []
     for entity in sorted(path for path in lake.iterdir() if path.is_dir()) if lake.is_dir() else ():
-        if entity.name.startswith("_") or entity.name in {"identity", "value"}:
+        if entity.name.startswith("_") or entity.name in {"identity", "linkage", "value"}:
             continue
         for source in sorted(entity.iterdir()):
             generation = os.path.basename(source.readlink()) if source.is_symlink() else ""  # noqa: PTH119

@@ -1,0 +1,158 @@
+"""A run of linkage: profiles of the warehouse in, links for the identity graph out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.identity.decisions import LINK_COLUMNS, Linker
+from transforms.linkage.charts import model_charts
+from transforms.linkage.find import Found, find_links
+from transforms.linkage.normalise import prepare_profiles
+from transforms.linkage.policy import LinkagePolicy, load_policy
+from transforms.linkage.store import CLUSTERS, LINKS, LinkageStore
+from transforms.settings import Settings
+from transforms.sql import literal, scratch_connection
+
+Progress = Callable[[str], None]
+
+RULE = "names, birth dates and addresses"
+ATTRIBUTES = "intermediate.int_profile_attributes"
+
+
+def profile_linker(
+    settings: Settings,
+    run_id: str,
+    progress: Progress | None = None,
+    policy: LinkagePolicy | None = None,
+) -> Linker | None:
+    """What the identity run calls for links between profiles; None where linkage is switched off.
+
+    :raises pydantic.ValidationError: if the policy has a fault.
+    """
+    if not settings.linkage:
+        return None
+    policy = policy or load_policy(settings.linkage_policy)
+
+    def link(identities: duckdb.DuckDBPyConnection) -> pa.Table:
+        resolved = identities.execute("SELECT identity_key, min(cluster) AS cluster FROM resolved GROUP BY 1")
+        return link_profiles(settings, run_id, resolved.to_arrow_table(), policy, progress)
+
+    return link
+
+
+def link_profiles(
+    settings: Settings, run_id: str, resolved: pa.Table, policy: LinkagePolicy, progress: Progress | None = None
+) -> pa.Table:
+    """Find links between the profiles of the warehouse, and write them with their model to the lake.
+
+    Reads ``intermediate.int_profile_attributes``, which it opens read-only and leaves before it computes. Writes
+    ``<lake>/linkage``; see :mod:`transforms.linkage.store`.
+
+    :param resolved: ``identity_key`` and ``cluster``: profiles that identifiers have made one person stay one.
+    :return: columns as in :data:`transforms.identity.decisions.LINK_COLUMNS`, best links first.
+    :raises FileNotFoundError: if there is no warehouse.
+    :raises ValueError: if the kept model was changed by hand.
+    """
+    store = LinkageStore(settings)
+    with scratch_connection(settings) as connection:
+        _read_attributes(connection, settings.warehouse)
+        prepare_profiles(connection, "attributes")
+        records, together = _known_together(connection, resolved)
+        model = store.model() if settings.linkage_model == "keep" else None
+        found = find_links(connection, policy, model, together, progress)
+    links = _links(found, records, together)
+    clusters = pa.table(
+        {"record_id": pa.array(records, pa.string()), "cluster": pa.array(records[found.cluster], pa.string())},
+        schema=CLUSTERS,
+    )
+    if found.model:
+        store.keep_model(found.model, model_charts(found))
+    store.write_run(run_id, {"links": links, "clusters": clusters}, _state(found, run_id, len(links)))
+    if progress:
+        progress(f"linkage: {len(links):,} links between {len(records):,} profiles" + (_why(found) or ""))
+    return _for_identity(links)
+
+
+def _why(found: Found) -> str | None:
+    return f" ({found.reason})" if found.reason else None
+
+
+def _read_attributes(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
+    if not warehouse.exists():
+        raise FileNotFoundError(f"{warehouse}: there is no warehouse yet, build int_profile_attributes first")
+    connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
+    try:
+        connection.execute(f"CREATE TEMP TABLE attributes AS FROM warehouse.{ATTRIBUTES}")
+    finally:
+        connection.execute("DETACH warehouse")
+
+
+def _known_together(
+    connection: duckdb.DuckDBPyConnection, resolved: pa.Table
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """Id of each profile, and the cluster that identifiers put it into, -1 for none; by profile number."""
+    connection.register("resolved", resolved)
+    rows = connection.execute("""
+        SELECT p.record_id, coalesce(r.cluster, -1) AS cluster
+        FROM profiles p JOIN attributes a USING (record_id) LEFT JOIN resolved r USING (identity_key)
+        ORDER BY p.uid
+    """).fetchnumpy()
+    connection.unregister("resolved")
+    return np.asarray(rows["record_id"], dtype=object), np.asarray(rows["cluster"], dtype=np.int32)
+
+
+def _links(found: Found, records: npt.NDArray[Any], together: npt.NDArray[np.int32]) -> pa.Table:
+    """The pairs that carry the clusters: as likely as the cut, and not one customer already.
+
+    Average linkage never joins two groups without such a pair between them.
+    """
+    if found.model is None or found.threshold is None:
+        return LINKS.empty_table()
+    known = (together[found.left] == together[found.right]) & (together[found.left] >= 0)
+    kept = (found.probability >= found.threshold) & ~known
+    rows = pa.table(
+        {
+            "left_profile": pa.array(records[found.left[kept]], pa.string()),
+            "right_profile": pa.array(records[found.right[kept]], pa.string()),
+            "probability": found.probability[kept],
+            "match_weight": np.round(found.weight[kept], 3),
+            "model": pa.array([found.model.version] * int(kept.sum()), pa.string()),
+        },
+        schema=LINKS,
+    )
+    order = [("probability", "descending"), ("left_profile", "ascending"), ("right_profile", "ascending")]
+    return rows.sort_by(order)
+
+
+def _state(found: Found, run_id: str, links: int) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
+        "model": found.model.version if found.model else None,
+        "profiles": len(found.cluster),
+        "candidates": found.candidates,
+        "blocking_rules": [" and ".join(rule) for rule in found.rules],
+        "match_rate": found.rates.matches if found.rates else None,
+        "lookalikes_per_match": found.rates.lookalikes if found.rates else None,
+        "threshold": found.threshold,
+        "expected_f1": found.expected_f1,
+        "links": links,
+        "reason": found.reason,
+    }
+
+
+def _for_identity(links: pa.Table) -> pa.Table:
+    columns = {
+        "left_record": links["left_profile"],
+        "right_record": links["right_profile"],
+        "probability": links["probability"],
+        "rule": pa.array([RULE] * len(links), pa.string()),
+        "model": links["model"],
+    }
+    return pa.table(columns, schema=pa.schema(list(LINK_COLUMNS.items())))

@@ -1,0 +1,91 @@
+"""Where linkage lies: ``<lake>/linkage``.
+
+- ``runs/<run>``: ``links.parquet``, ``clusters.parquet`` and ``state.json``; ``current`` names the run that holds.
+- ``models/<version>.json`` with its charts ``<version>.html``: every model that a run has used.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from transforms.durability import sync
+from transforms.linkage.model import Model
+from transforms.settings import Settings
+
+KEPT_RUNS = 2
+LINKS = pa.schema(
+    [
+        ("left_profile", pa.string()),
+        ("right_profile", pa.string()),
+        ("probability", pa.float64()),
+        ("match_weight", pa.float64()),
+        ("model", pa.string()),
+    ]
+)
+CLUSTERS = pa.schema([("record_id", pa.string()), ("cluster", pa.string())])
+
+
+class LinkageStore:
+    """The folder of linkage of one lake."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.folder = settings.lake / "linkage"
+        self.runs = self.folder / "runs"
+        self.models = self.folder / "models"
+        self.current = self.folder / "current"
+
+    def state(self) -> dict[str, Any] | None:
+        """What the current run wrote of itself, None before the first."""
+        file = self.current / "state.json"
+        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+
+    def model(self) -> Model | None:
+        """The model of the current run, if it had one.
+
+        :raises ValueError: if its file was changed by hand.
+        """
+        version = (self.state() or {}).get("model")
+        file = self.models / f"{version}.json"
+        return Model.from_json(file.read_text(encoding="utf-8")) if version and file.exists() else None
+
+    def keep_model(self, model: Model, charts: str) -> None:
+        """Write a model and its charts, if they are not there."""
+        self.models.mkdir(parents=True, exist_ok=True)
+        for name, text in ((f"{model.version}.html", charts), (f"{model.version}.json", model.to_json())):
+            if not (self.models / name).exists():
+                draft = self.models / f".{name}"
+                draft.write_text(text, encoding="utf-8")
+                sync(draft)
+                draft.replace(self.models / name)
+        sync(self.models)
+
+    def write_run(self, run_id: str, tables: Mapping[str, pa.Table], state: Mapping[str, Any]) -> Path:
+        """Write the tables of a run and make it current by one rename; older runs but the last go."""
+        draft, run = self.runs / f".draft-{run_id}", self.runs / run_id
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        for name, table in tables.items():
+            pq.write_table(table, draft / f"{name}.parquet", compression="zstd")
+        text = json.dumps(state, indent=1, sort_keys=True, ensure_ascii=False)
+        (draft / "state.json").write_text(text + "\n", encoding="utf-8")
+        sync(*draft.iterdir(), draft)
+        # A second outcome of one run replaces the first, which nobody but a repeated step can have left.
+        shutil.rmtree(run, ignore_errors=True)
+        draft.rename(run)
+        link = self.folder / ".draft-current"
+        link.unlink(missing_ok=True)
+        link.symlink_to(Path("runs") / run.name)
+        former = self.current.resolve()
+        link.replace(self.current)
+        sync(self.folder)
+        for folder in self.runs.iterdir():
+            if folder not in (run, former):
+                shutil.rmtree(folder)
+        return run
