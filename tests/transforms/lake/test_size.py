@@ -147,7 +147,7 @@ def after_an_open_quote(path: Path) -> Path:
 @pytest.mark.slow
 def test_a_quote_that_never_ends_costs_its_own_line(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
-    rows = 5_000_000
+    rows = 2_000_000
     after_an_open_quote(good_csv(shop, rows))
     cost = load(shop)
     assert account(shop) == [("loaded", rows + 1, rows, 1)]
@@ -165,14 +165,14 @@ def test_a_quote_that_never_ends_costs_its_own_line(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.slow
-def test_a_million_broken_lines_take_seconds(tmp_path: Path, broken: str, reason: str) -> None:
+def test_300_000_broken_lines_take_seconds(tmp_path: Path, broken: str, reason: str) -> None:
     shop = Shop(tmp_path)
-    repeated(shop.settings.incoming / "shop" / "a.csv", csv_file(line("1")), broken + "\n", 1_000_000)
+    repeated(shop.settings.incoming / "shop" / "a.csv", csv_file(line("1")), broken + "\n", 300_000)
     cost = load(shop)
-    assert shop.query("SELECT status, rows_read, rows_quarantined FROM records") == [("held", 1_000_001, 1_000_001)]
+    assert shop.query("SELECT status, rows_read, rows_quarantined FROM records") == [("held", 300_001, 300_001)]
     assert shop.query("SELECT DISTINCT reasons FROM quarantine ORDER BY 1") == [("held:quarantine_rate",), (reason,)]
-    # One by one they would take 400 s.
-    assert cost.cpu < 60 and cost.memory < LIMIT + BESIDE
+    # One by one they would take 120 s.
+    assert cost.cpu < 40 and cost.memory < LIMIT + BESIDE
 
 
 def test_a_record_longer_than_16_mb_is_set_aside_by_its_beginning(tmp_path: Path) -> None:
