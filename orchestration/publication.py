@@ -13,6 +13,7 @@ from orchestration.warehouse import OWNER
 from transforms.contracts import Contracts
 from transforms.publishing import PublicationError, PublicationHeld, checked_build, publish, read_plan
 from transforms.publishing.report import write_report
+from transforms.publishing.report.value import write_value_report
 from transforms.settings import Settings
 
 PUBLISHED = dg.AssetKey(["published", "customer360"])
@@ -79,13 +80,16 @@ def _report_asset(settings: Settings) -> dg.AssetsDefinition:
         group_name="publication",
         kinds={"html"},
         owners=[OWNER],
-        description="One page for people: segments, value, journey, channels and the quality of the data behind them.",
+        description="Pages for people: one on segments, journey, channels and the quality of the data behind them, one on"
+        " customer value and how good its forecast is.",
     )
     def report(run_lock: RunLock) -> dg.MaterializeResult:
         pages = write_report(settings)
+        value = write_value_report(settings)
         return dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.url(pages.latest.as_uri()),
+                "value_page": dg.MetadataValue.url(value.latest.as_uri()),
                 "path": dg.MetadataValue.path(str(pages.latest)),
                 "kept_as": dg.MetadataValue.path(str(pages.kept)),
             }

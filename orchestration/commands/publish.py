@@ -16,6 +16,7 @@ from transforms.contracts import ContractError, load_contracts
 from transforms.locking import LockedError, exclusive
 from transforms.publishing import Confirmation, PublicationError, PublicationHeld, checked_build, read_plan
 from transforms.publishing.report import write_report
+from transforms.publishing.report.value import write_value_report
 
 
 def publish(
@@ -39,6 +40,7 @@ def publish(
             plan = read_plan(prepare_manifest(settings), contracts.may_leave)
             report = publishing.publish(settings, plan, build, version("watershed-cdp"), _say, confirmation)
             page = write_report(settings).latest
+            write_value_report(settings)
     except ContractError as error:
         raise stop(str(error), BAD_CONTRACT) from error
     except LockedError as error:

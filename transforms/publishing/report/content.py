@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -160,6 +161,17 @@ def read_report(path: Path) -> Report:
     Raises:
         PublicationError: the file is missing, or is no publication of this version.
     """
+    with open_published(path) as connection:
+        return _read(connection)
+
+
+@contextlib.contextmanager
+def open_published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that sees the marts of a published file by their names.
+
+    Raises:
+        PublicationError: the file is missing, or what is asked of it is not there.
+    """
     if not path.is_file():
         raise PublicationError(f"Nothing is published at {path} yet: run the daily job, or publish.")
     # In memory plus ATTACH: duckdb.connect(path) would hand out the former file for as long as any connection of this
@@ -168,7 +180,7 @@ def read_report(path: Path) -> Report:
         try:
             connection.execute(f"ATTACH {literal(path)} AS published (TYPE duckdb, READ_ONLY)")
             connection.execute("USE published.marts")
-            return _read(connection)
+            yield connection
         except duckdb.Error as error:
             raise PublicationError(f"{path} holds no publication of this version: {error}") from error
 
@@ -192,7 +204,7 @@ def _read(connection: duckdb.DuckDBPyConnection) -> Report:
         " ORDER BY loaded_at DESC, source, file",
     )
     return Report(
-        publication=_publication(connection),
+        publication=read_publication_row(connection),
         customers=customers,
         multi_channel=multi_channel,
         buyers=buyers,
@@ -234,7 +246,12 @@ def _read(connection: duckdb.DuckDBPyConnection) -> Report:
     )
 
 
-def _publication(connection: duckdb.DuckDBPyConnection) -> Publication:
+def read_publication_row(connection: duckdb.DuckDBPyConnection) -> Publication:
+    """The row of the publication table.
+
+    Raises:
+        PublicationError: it has none.
+    """
     row = connection.execute(
         "SELECT run_id, published_at, as_of_date, watershed_version, duckdb_version, storage_version, fingerprint,"
         " held_for, confirmed_by, confirmation_reason, tables, previous FROM publication"
