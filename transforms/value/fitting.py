@@ -29,8 +29,8 @@ Objective = Callable[[Floats], tuple[float, Floats]]
 class Optimum:
     """Where a search ended, in log parameters.
 
-    ``value`` is the total log-likelihood, ``gradient_norm`` the largest slope of its mean, ``covariance`` the inverse of
-    the Fisher information (None where the Hessian is not positive definite).
+    ``value`` is the total log-likelihood, ``gradient_norm`` the largest slope of its mean, ``covariance`` the inverse
+    of the Fisher information (None where the Hessian is not positive definite).
     """
 
     log_parameters: Floats
@@ -122,7 +122,7 @@ def maximum(objective: Objective, starts: list[Floats], total: float, rough: Obj
         value=-value * total,
         gradient_norm=float(np.abs(gradient).max()),
         condition=float(values[-1] / values[0]) if is_positive else float("inf"),
-        covariance=np.linalg.inv(hessian) / total if is_positive else None,
+        covariance=np.asarray(np.linalg.inv(hessian) / total, dtype=np.float64) if is_positive else None,
         starts=len(starts),
         agreeing=int(agree),
         at_bound=bool((np.abs(at) > BOUND - 1e-3).any()),

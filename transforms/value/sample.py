@@ -1,7 +1,7 @@
 """Sufficient statistics of purchase models: repeat purchases x, recency tx and age T, each with a count of customers.
 
-Time runs in any unit, one for tx and T. x counts repeat purchases, the first one left out; tx is the time from the first
-purchase to the last, T from the first purchase to the end of what is known.
+Time runs in any unit, one for tx and T. x counts repeat purchases, the first one left out; tx is the time from the
+first purchase to the last, T from the first purchase to the end of what is known.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-# Bins of 16 to the octave, as in `value.md`: 10 million customers become 45,000 rows for a log-likelihood that is off by
-# half a unit. Rounding time to weeks instead would bias alpha by 9 %.
+# Bins of 16 to the octave: 10 million customers become 45,000 rows, and the log-likelihood is off by half a unit.
+# Rounding time to weeks instead would bias alpha by 9 %.
 FINE = 16
 COARSE = 3
 _OFFSET = 14.0
@@ -69,7 +69,7 @@ def sample_of(x: Floats, tx: Floats, t: Floats, weight: Floats | None = None) ->
     rows = np.column_stack([np.asarray(values, dtype=np.float64) for values in (x, tx, t)])
     counts = np.ones(len(rows)) if weight is None else np.asarray(weight, dtype=np.float64)
     distinct, place = np.unique(rows, axis=0, return_inverse=True)
-    totals = np.bincount(place.reshape(-1), weights=counts, minlength=len(distinct))
+    totals = np.asarray(np.bincount(place.reshape(-1), weights=counts, minlength=len(distinct)), dtype=np.float64)
     return Sample(distinct[:, 0], distinct[:, 1], distinct[:, 2], totals)
 
 
@@ -85,10 +85,10 @@ def binned(sample: Sample, per_octave: int) -> Sample:
     key = np.column_stack([sample.x, bin_of(sample.tx), bin_of(sample.t), sample.tx == sample.t])
     _, place = np.unique(key, axis=0, return_inverse=True)
     place = place.reshape(-1)
-    weight = np.bincount(place, weights=sample.weight)
+    weight = np.asarray(np.bincount(place, weights=sample.weight), dtype=np.float64)
 
     def mean(values: Floats) -> Floats:
-        return np.bincount(place, weights=values * sample.weight) / weight
+        return np.asarray(np.bincount(place, weights=values * sample.weight) / weight, dtype=np.float64)
 
     x = np.round(mean(sample.x))
     t = mean(sample.t)

@@ -71,11 +71,6 @@ def expected_spend(parameters: Floats, n: Floats, z: Floats) -> Floats:
     return p * (gamma + n * z) / (p * n + q - 1)
 
 
-def spend_log_slopes() -> tuple[str, str, str]:
-    """SQL of the derivatives of ln(expected amount) by ln p, ln q, ln γ, over columns n and z and the parameters."""
-    return ("(q - 1) / (p * n + q - 1)", "-q / (p * n + q - 1)", "gamma / (gamma + n * z)")
-
-
 def _objective(sample: SpendSample, unit: float) -> Objective:
     z, log_z = sample.z / unit, sample.log_z - np.log(unit)
     share = sample.weight / sample.weight.sum()

@@ -72,6 +72,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "holdout_mae": "DOUBLE",
         "holdout_bias": "DOUBLE",
         "is_left_truncated": "BOOLEAN",
+        "is_propensity": "BOOLEAN",
     },
     "backtest_metrics": {
         "as_of_date": "DATE",

@@ -19,10 +19,20 @@ class PurchaseModel(Protocol):
     Arrays ``x``, ``tx``, ``t`` are histories as :mod:`transforms.value.sample` defines them.
     """
 
-    name: str
-    parameters: tuple[str, ...]
-    times: tuple[str, ...]
-    """Parameters that are times: they change with the unit."""
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        ...
+
+    @property
+    def times(self) -> tuple[str, ...]:
+        """Parameters that are times: they change with the unit."""
+        ...
 
     def starts(self, rate: float) -> list[Floats]:
         """Parameters to begin the search from, for a mean purchase rate."""
@@ -62,7 +72,7 @@ def orders_of_new_customers(model: PurchaseModel, parameters: Floats, ages: Floa
 def discounted_orders(
     model: PurchaseModel, parameters: Floats, x: Floats, t: Floats, horizon: float, discount: float
 ) -> Floats:
-    """Expected purchases over a finite horizon of a customer alive at T, each discounted at ``discount`` per unit of time.
+    """Expected purchases over a finite horizon of a customer alive at T, each discounted at ``discount`` per unit.
 
     By parts, the integral of exp(−δu) dE(u) is exp(−δh) E(h) + δ ∫ exp(−δu) E(u) du.
     """

@@ -1,4 +1,4 @@
-"""Pareto/NBD: a customer may leave at any time, at a rate that is gamma distributed (Schmittlein, Morrison, Colombo 1987).
+"""Pareto/NBD: a customer may leave at any time, at a gamma distributed rate (Schmittlein, Morrison, Colombo 1987).
 
     L = Γ(r+x) α^r β^s / Γ(r) · [(α+T)^−(r+x) (β+T)^−s + ∫ s (α+τ)^−(r+x) (β+τ)^−(s+1) dτ],  τ from tx to T
 
@@ -38,23 +38,23 @@ class ParetoNbd:
         x, tx, t = sample.x, sample.tx, sample.t
         by_x = gammaln(r + sample.distinct_x) - gammaln(r)
         psi_r = psi(r + sample.distinct_x) - psi(r)
-        log_a, log_b = np.log(alpha + t), np.log(beta + t)
+        log_a, log_b = np.log(alpha + t), np.log1p(t / beta)
         alive = -(r + x) * log_a - s * log_b
-        left, mean_log_a, mean_by_a, mean_log_b, mean_by_b = _left(parameters, x, tx, t)
+        left, mean_log_a, mean_by_a, mean_log_b, mean_part = _left(parameters, x, tx, t)
         either = np.logaddexp(alive, left)
         p_alive, p_left = np.exp(alive - either), np.exp(left - either)
 
-        value = by_x[sample.place_of_x] + r * np.log(alpha) + s * np.log(beta) + either
+        value = by_x[sample.place_of_x] + r * np.log(alpha) + either
         by_r = psi_r[sample.place_of_x] + np.log(alpha) - p_alive * log_a - p_left * mean_log_a
         by_alpha = r / alpha - (r + x) * (p_alive / (alpha + t) + p_left * mean_by_a)
-        by_s = np.log(beta) - p_alive * log_b + p_left * (1 / s - mean_log_b)
-        by_beta = s / beta - p_alive * s / (beta + t) - p_left * (s + 1) * mean_by_b
+        by_s = p_left * (1 / s - mean_log_b) - p_alive * log_b
+        by_beta = (p_alive * s * t / (beta + t) + p_left * ((s + 1) * mean_part - 1)) / beta
         return value, np.column_stack([by_r, by_alpha, by_s, by_beta])
 
     def p_alive(self, parameters: Floats, x: Floats, tx: Floats, t: Floats) -> Floats:
         """The first term of the likelihood over both."""
         r, alpha, s, beta = parameters
-        alive = -(r + x) * np.log(alpha + t) - s * np.log(beta + t)
+        alive = -(r + x) * np.log(alpha + t) - s * np.log1p(t / beta)
         odds = _log_left(parameters, x, tx, t) - alive
         return 0.5 * (1 - np.tanh(odds / 2))
 
@@ -87,35 +87,38 @@ def _log_left(parameters: Floats, x: Floats, tx: Floats, t: Floats) -> Floats:
 def _left(
     parameters: Floats, x: Floats, tx: Floats, t: Floats, with_means: bool = True
 ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-    """Logarithm of the integral, and means under its integrand: ln(α+τ), 1/(α+τ), ln(β+τ), 1/(β+τ)."""
+    """Logarithm of the integral times β^s, and means under its integrand: ln(α+τ), 1/(α+τ), ln(1+τ/β), τ/(β+τ).
+
+    All in τ/β: where hardly anybody leaves, s and β grow together, and powers of β alone would overflow.
+    """
     r, alpha, s, beta = parameters
     power = r + s + x
     log_start = np.log(alpha + tx)
     span = np.log(alpha + t) - log_start
     is_steep = power * span > _STEEP
     least = np.exp(-power * span)
-    # What is left of the integrand beside ln(β+τ): rising with s in w, falling with r + x in ln(α+τ).
+    # What is left of the integrand beside (β+τ): rising with s in w, falling with r + x in ln(α+τ).
     slope = np.where(is_steep, s, -(r + x)) + 1
     total = np.zeros(np.broadcast(x, tx, t).shape)
-    log_a, by_a, log_b, by_b = (np.zeros_like(total) for _ in range(4))
+    log_a, by_a, log_b, part = (np.zeros_like(total) for _ in range(4))
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         growth = np.where(is_steep, -np.log(least + (1 - least) * node) / power, span * node)
         # τ − tx without the cancellation of (α+τ) − (α+tx).
         later = (alpha + tx) * np.expm1(growth)
-        b_then = np.log(beta + tx + later)
-        density = weight * np.exp(slope * growth - (s + 1) * b_then)
+        density = weight * np.exp(slope * growth - (s + 1) * np.log1p(later / (beta + tx)))
         total += density
         if with_means:
             log_a += density * (log_start + growth)
             by_a += density / (alpha + tx + later)
-            log_b += density * b_then
-            by_b += density / (beta + tx + later)
+            log_b += density * np.log1p((tx + later) / beta)
+            part += density * (tx + later) / (beta + tx + later)
     with np.errstate(divide="ignore"):
         step = np.log(np.where(is_steep, (1 - least) / power, span))
-    value = np.log(s) + (1 - r - x) * log_start + step + np.log(total)
+    outside = (1 - r - x) * log_start - s * np.log1p(tx / beta) - np.log(beta + tx)
+    value = np.log(s) + outside + step + np.log(total)
     if not with_means:
         return value, total, total, total, total
-    return value, log_a / total, by_a / total, log_b / total, by_b / total
+    return value, log_a / total, by_a / total, log_b / total, part / total
 
 
 PARETO_NBD = ParetoNbd()

@@ -20,5 +20,6 @@ select
     holdout_days,
     holdout_mae,
     holdout_bias,
-    is_left_truncated
+    is_left_truncated,
+    is_propensity
 from {{ source('value', 'model_runs') }}

@@ -1,0 +1,191 @@
+"""The backtest of a run: every candidate forecasts the days held out from what came before them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.value import trees
+from transforms.value.candidates import (
+    LADDER,
+    LAST_PERIOD,
+    NAIVE,
+    OWN_RATE,
+    TREES,
+    Fit,
+    fit_ladder,
+    last_period,
+    own_rate,
+    propensity_of,
+)
+from transforms.value.diagnostics import Verdict, judge_extent
+from transforms.value.metrics import Errors, auc, deciles, errors
+from transforms.value.models import orders_of_new_customers
+from transforms.value.sample import Floats, sample_of
+from transforms.value.summary import (
+    Histories,
+    Window,
+    extent,
+    first_days,
+    histories_at_cut,
+    histories_to_teach,
+    repeat_orders_by_day,
+)
+
+# Of what a fit for the present needs, the days before the cut must offer half.
+PART = 0.5
+MOST_ORDERS = 7
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A candidate in the backtest; without a forecast ``verdict`` says why."""
+
+    name: str
+    verdict: Verdict
+    forecast: Floats | None = None
+    errors: Errors | None = None
+    auc: float | None = None
+
+    @property
+    def is_naive(self) -> bool:
+        """Whether it is a plain rule."""
+        return self.name in NAIVE
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """Outcome of a backtest. ``ranking`` are the names with a forecast, the smallest mean absolute error first."""
+
+    window: Window
+    verdict: Verdict
+    histories: Histories | None = None
+    contenders: dict[str, Contender] = field(default_factory=dict)
+    fits: dict[str, Fit] = field(default_factory=dict)
+    auc_recency: float | None = None
+    propensity: str | None = None
+
+    @property
+    def ranking(self) -> list[str]:
+        """Best first; equal errors in the order of preference."""
+        told = [contender for contender in self.contenders.values() if contender.errors]
+        return [contender.name for contender in sorted(told, key=_mae)]
+
+    @property
+    def best_naive(self) -> float:
+        """Mean absolute error of the better plain rule."""
+        return min((_mae(one) for one in self.contenders.values() if one.is_naive and one.errors), default=np.inf)
+
+
+def _mae(contender: Contender) -> float:
+    return contender.errors.mae if contender.errors else np.inf
+
+
+def run_backtest(connection: duckdb.DuckDBPyConnection, window: Window) -> Backtest:
+    """Fit up to the cut, forecast the days after it, compare. Needs the table ``customers``."""
+    verdict = judge_extent(extent(connection, window, at_cut=True), PART)
+    if not verdict.accepted:
+        return Backtest(window, Verdict(False, f"no_backtest: up to {window.cut}, {verdict.reason}"))
+    known = histories_at_cut(connection, window)
+    fits = fit_ladder(sample_of(known.x, known.tx, known.t, known.weight))
+    days = float(window.holdout_days)
+    contenders = [_model(fits[model.name], known, window) for model in LADDER]
+    contenders += [
+        Contender(LAST_PERIOD, Verdict(True), last_period(known, days, days)),
+        Contender(OWN_RATE, Verdict(True), own_rate(known, days)),
+        _trees(connection, known, window),
+    ]
+    propensity = propensity_of(fits)
+    return Backtest(
+        window=window,
+        verdict=verdict,
+        histories=known,
+        contenders={contender.name: _judged(contender, known) for contender in contenders},
+        fits=fits,
+        auc_recency=auc(known.tx - known.t, known.bought > 0, known.weight),
+        propensity=propensity.model.name if propensity else None,
+    )
+
+
+def _model(fit: Fit, known: Histories, window: Window) -> Contender:
+    name = fit.model.name
+    if not fit.verdict.accepted:
+        return Contender(name, fit.verdict)
+    alive = fit.model.p_alive(fit.parameters, known.x, known.tx, known.t)
+    forecast = alive * fit.model.orders_if_alive(fit.parameters, known.x, known.t, float(window.holdout_days))
+    p_buy = alive * fit.model.p_buy_if_alive(fit.parameters, known.x, known.t, float(window.propensity_days))
+    if not np.isfinite(forecast + p_buy).all():
+        return Contender(name, Verdict(False, "not_finite: the model cannot be evaluated for some customer"))
+    return Contender(name, fit.verdict, forecast, auc=auc(p_buy, known.bought > 0, known.weight))
+
+
+def _trees(connection: duckdb.DuckDBPyConnection, known: Histories, window: Window) -> Contender:
+    if not trees.is_installed():
+        return Contender(
+            TREES, Verdict(False, "not_installed: scikit-learn is not there, it comes with the extra trees")
+        )
+    try:
+        forecast = trees.teach(histories_to_teach(connection, window))
+    except ValueError as error:
+        return Contender(TREES, Verdict(False, f"cannot_learn: {error}"))
+    return Contender(TREES, Verdict(True), forecast(known) * window.holdout_days / window.training_days)
+
+
+def _judged(contender: Contender, known: Histories) -> Contender:
+    if contender.forecast is None:
+        return contender
+    return replace(contender, errors=errors(contender.forecast, known.later, known.weight))
+
+
+Means = list[tuple[str, int, int, float, float]]
+
+
+def calibration_by_x(backtest: Backtest) -> Means:
+    """(model, repeat orders before the cut, customers, actual mean, predicted mean); the last group is open."""
+    return _means(backtest, lambda known, forecast: np.minimum(known.x, MOST_ORDERS))
+
+
+def calibration_by_decile(backtest: Backtest) -> Means:
+    """(model, tenth by forecast, customers, actual mean, predicted mean)."""
+    return _means(backtest, lambda known, forecast: deciles(forecast, known.weight))
+
+
+def _means(backtest: Backtest, group_of: Callable[[Histories, Floats], NDArray[Any]]) -> Means:
+    known, rows = backtest.histories, []
+    for name in backtest.ranking if known else ():
+        forecast = backtest.contenders[name].forecast
+        if known is None or forecast is None:
+            continue
+        group = group_of(known, forecast)
+        for number in np.unique(group):
+            within = group == number
+            weight = known.weight[within]
+            actual, predicted = (float(v[within] @ weight / weight.sum()) for v in (known.later, forecast))
+            rows.append((name, int(number), int(weight.sum()), actual, predicted))
+    return rows
+
+
+def tracking(connection: duckdb.DuckDBPyConnection, backtest: Backtest) -> list[tuple[str, int, int, float]]:
+    """(model, week, actual repeat orders of the week, expected ones), by the fits up to the cut; whole weeks alone."""
+    window = backtest.window
+    if backtest.histories is None:
+        return []
+    acquired = first_days(connection, window)
+    ends = np.arange(6, window.history_days + 1, 7)
+    actual = np.diff(np.cumsum(repeat_orders_by_day(connection, window))[ends], prepend=0)
+    rows = []
+    for name, fit in backtest.fits.items():
+        if not fit.verdict.accepted:
+            continue
+        by_age = orders_of_new_customers(fit.model, fit.parameters, np.arange(window.history_days + 1, dtype=float))
+        expected = np.diff(np.convolve(acquired, by_age)[ends], prepend=0)
+        rows += [
+            (name, week, int(came), float(should))
+            for week, (came, should) in enumerate(zip(actual, expected, strict=True), 1)
+        ]
+    return rows

@@ -1,0 +1,226 @@
+"""From purchase days in the warehouse to one row per customer, and to the histories that customers share.
+
+The purchase day is defined by dbt (``int_customer_purchase_days``); here days are only counted. All is one GROUP BY
+that DuckDB can spill, and what Python gets are distinct histories with their counts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import duckdb
+import numpy as np
+
+from transforms.sql import literal, scalars
+from transforms.value.diagnostics import FREQUENT_DAYS, RECENT_DAYS, Extent
+from transforms.value.sample import Floats
+
+DAYS = "purchase_days"
+CUSTOMERS = "customers"
+PROPENSITY_DAYS = 90
+HELD_OUT = 3
+
+
+@dataclass(frozen=True)
+class Window:
+    """The days of a run: the first purchase day, the last that counts, and the cut before the days held out."""
+
+    first: date
+    as_of: date
+    cut: date
+    horizon_days: int
+
+    @property
+    def history_days(self) -> int:
+        """Days from the first purchase to as_of."""
+        return (self.as_of - self.first).days
+
+    @property
+    def holdout_days(self) -> int:
+        """Days after the cut."""
+        return (self.as_of - self.cut).days
+
+    @property
+    def lookback_days(self) -> int:
+        """Days before as_of whose purchases are the naive forecast of the horizon."""
+        return max(1, min(self.horizon_days, self.history_days))
+
+    @property
+    def training_days(self) -> int:
+        """Days before the cut on which a learner that must not see the holdout is taught."""
+        return max(1, min(self.holdout_days, (self.cut - self.first).days // 2))
+
+    @property
+    def propensity_days(self) -> int:
+        """Days of the holdout over which P(buy) is judged."""
+        return min(PROPENSITY_DAYS, self.holdout_days)
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Distinct purchase histories up to a day, in days, with the customers that share each.
+
+    ``recent`` are purchase days in the days before it, ``later`` those in the days after it, ``bought`` whether there
+    was one in the first of these.
+    """
+
+    x: Floats
+    tx: Floats
+    t: Floats
+    recent: Floats
+    weight: Floats
+    later: Floats
+    bought: Floats
+
+
+def read_purchase_days(connection: duckdb.DuckDBPyConnection, warehouse: Path, as_of: date) -> int:
+    """Make the view ``purchase_days`` (customer_id, day, amount, currency) of days up to as_of.
+
+    Returns how many rows lie later.
+
+    :raises FileNotFoundError: if there is no warehouse.
+    """
+    if not warehouse.exists():
+        raise FileNotFoundError(f"{warehouse}: no warehouse yet, run the dbt models that know purchase days first")
+    connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
+    table = "warehouse.intermediate.int_customer_purchase_days"
+    day = f"DATE {literal(as_of.isoformat())}"
+    connection.execute(
+        f"""CREATE TEMP VIEW {DAYS} AS
+        SELECT customer_id, purchase_date AS day, net_amount AS amount, currency
+        FROM {table} WHERE purchase_date <= {day} AND customer_id IS NOT NULL"""
+    )
+    (later,) = scalars(connection, f"SELECT count(*) FROM {table} WHERE purchase_date > {day}")
+    return later
+
+
+def find_window(connection: duckdb.DuckDBPyConnection, as_of: date, horizon_days: int) -> Window | None:
+    """The days of a run over ``purchase_days``; None without any.
+
+    A third of the history is held out, at most the horizon: fits then rest on two thirds of what they will have.
+    """
+    (first,) = scalars(connection, f"SELECT min(day) FROM {DAYS}")
+    if first is None:
+        return None
+    held_out = min(max(horizon_days, 1), (as_of - first).days // HELD_OUT)
+    return Window(first, as_of, as_of - timedelta(days=held_out), horizon_days)
+
+
+def summarise(connection: duckdb.DuckDBPyConnection, window: Window) -> None:
+    """Make the table ``customers``, one row each, of ``purchase_days``; days as whole numbers before as_of.
+
+    :raises ValueError: if a customer has amounts in several currencies.
+    """
+    as_of = f"DATE {literal(window.as_of.isoformat())}"
+    cut = window.holdout_days
+    taught = cut + window.training_days
+    connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE {CUSTOMERS} AS
+        SELECT customer_id, min(currency) AS currency, max(currency) AS other_currency,
+               max(age) AS first, min(age) AS last, CAST(count(*) AS INTEGER) AS n,
+               CAST(count(*) FILTER (WHERE age < {window.lookback_days}) AS INTEGER) AS recent,
+               CAST(count(*) FILTER (WHERE amount > 0) AS INTEGER) AS paid_days,
+               CAST(sum(amount) FILTER (WHERE amount > 0) AS DECIMAL(18, 2)) AS paid,
+               CAST(count(*) FILTER (WHERE age >= {cut}) AS INTEGER) AS cut_n,
+               min(age) FILTER (WHERE age >= {cut}) AS cut_last,
+               CAST(count(*) FILTER (WHERE age >= {cut} AND age < {2 * cut}) AS INTEGER) AS cut_recent,
+               count(*) FILTER (WHERE age < {cut} AND age >= {cut - window.propensity_days}) > 0 AS bought,
+               CAST(count(*) FILTER (WHERE age >= {taught}) AS INTEGER) AS taught_n,
+               min(age) FILTER (WHERE age >= {taught}) AS taught_last
+        FROM (SELECT customer_id, currency, amount, CAST({as_of} - day AS INTEGER) AS age FROM {DAYS})
+        GROUP BY customer_id"""
+    )
+    mixed = connection.execute(
+        f"SELECT customer_id, currency, other_currency FROM {CUSTOMERS} WHERE currency <> other_currency LIMIT 1"
+    ).fetchone()
+    if mixed:
+        raise ValueError(
+            f"int_customer_purchase_days: customer {mixed[0]} has amounts in {mixed[1]} and {mixed[2]}; unlike"
+            " currencies are never added: give a rate in the seed exchange_rates"
+        )
+
+
+def extent(connection: duckdb.DuckDBPyConnection, window: Window, at_cut: bool) -> Extent:
+    """How much there is to learn from, up to as_of or up to the cut."""
+    n, last, age = ("cut_n", "cut_last", window.holdout_days) if at_cut else ("n", "last", 0)
+    counts = scalars(
+        connection,
+        f"""SELECT count(*), count(*) FILTER (WHERE {n} > 1), count(*) FILTER (WHERE {n} >= {FREQUENT_DAYS}),
+                   count(*) FILTER (WHERE {last} < {age + RECENT_DAYS})
+        FROM {CUSTOMERS} WHERE {n} > 0""",
+    )
+    return Extent(*counts[:3], history_days=window.history_days - age, recent_orders=counts[3])
+
+
+def histories(connection: duckdb.DuckDBPyConnection, window: Window) -> Histories:
+    """Histories up to as_of, with the purchase days of the lookback."""
+    return _histories(connection, "n - 1", "first - last", "first", "recent", "0", "false", "n > 0")
+
+
+def histories_at_cut(connection: duckdb.DuckDBPyConnection, window: Window) -> Histories:
+    """Histories up to the cut, with what came in the days held out."""
+    first = f"first - {window.holdout_days}"
+    return _histories(
+        connection, "cut_n - 1", "first - cut_last", first, "cut_recent", "n - cut_n", "bought", "cut_n > 0"
+    )
+
+
+def histories_to_teach(connection: duckdb.DuckDBPyConnection, window: Window) -> Histories:
+    """Histories up to a day before the cut, with what came up to the cut."""
+    first = f"first - {window.holdout_days + window.training_days}"
+    return _histories(
+        connection, "taught_n - 1", "first - taught_last", first, "0", "cut_n - taught_n", "false", "taught_n > 0"
+    )
+
+
+def _histories(
+    connection: duckdb.DuckDBPyConnection,
+    x: str,
+    tx: str,
+    t: str,
+    recent: str,
+    later: str,
+    bought: str,
+    where: str,
+) -> Histories:
+    # Sorted, so that sums do not depend on the order of rows.
+    columns = connection.execute(
+        f"""SELECT {x} AS x, {tx} AS tx, {t} AS t, {recent} AS recent, {later} AS later, {bought} AS bought,
+                   count(*) AS weight
+        FROM {CUSTOMERS} WHERE {where} GROUP BY ALL ORDER BY ALL"""
+    ).fetchnumpy()
+    return Histories(**{name: np.asarray(values, dtype=np.float64) for name, values in columns.items()})
+
+
+def first_days(connection: duckdb.DuckDBPyConnection, window: Window) -> Floats:
+    """Customers acquired on each day from the first to the cut."""
+    days = (window.cut - window.first).days + 1
+    rows = connection.execute(
+        f"SELECT {window.history_days} - first AS day, count(*) AS customers FROM {CUSTOMERS} WHERE cut_n > 0"
+        " GROUP BY 1"
+    ).fetchnumpy()
+    counts = np.zeros(days)
+    counts[np.asarray(rows["day"], dtype=np.int64)] = rows["customers"]
+    return counts
+
+
+def repeat_orders_by_day(connection: duckdb.DuckDBPyConnection, window: Window) -> Floats:
+    """Repeat purchase days of the customers acquired up to the cut, on each day from the first to as_of."""
+    rows = connection.execute(
+        f"""SELECT CAST(day - DATE {literal(window.first.isoformat())} AS INTEGER) AS day, count(*) AS orders
+        FROM {DAYS} GROUP BY 1"""
+    ).fetchnumpy()
+    orders = np.zeros(window.history_days + 1)
+    orders[np.asarray(rows["day"], dtype=np.int64)] = rows["orders"]
+    # Of the customers acquired after the cut nothing counts.
+    rows = connection.execute(
+        f"""SELECT CAST(days.day - DATE {literal(window.first.isoformat())} AS INTEGER) AS day, count(*) AS orders
+        FROM {DAYS} AS days JOIN {CUSTOMERS} AS late ON days.customer_id = late.customer_id AND late.cut_n = 0
+        GROUP BY 1"""
+    ).fetchnumpy()
+    orders[np.asarray(rows["day"], dtype=np.int64)] -= rows["orders"]
+    acquired = first_days(connection, window)
+    orders[: len(acquired)] -= acquired
+    return orders

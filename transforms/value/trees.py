@@ -1,0 +1,46 @@
+"""Gradient-boosted trees as a yardstick: what a learner makes of the same four numbers.
+
+scikit-learn comes with the extra ``trees``; without it the candidate is told as not installed, and all else works.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+
+from transforms.value.sample import Floats
+from transforms.value.summary import Histories
+
+Forecast = Callable[[Histories], Floats]
+# More rows teach the trees nothing new, and cost seconds.
+_MOST_ROWS = 50_000
+MIN_CUSTOMERS = 200
+
+
+def is_installed() -> bool:
+    """Whether scikit-learn is there."""
+    return find_spec("sklearn") is not None
+
+
+def teach(known: Histories) -> Forecast:
+    """Learn ``known.later`` from the histories; the forecast covers as many days as ``later`` did.
+
+    :raises ValueError: if nobody bought later, or too few customers are known.
+    """
+    if known.weight.sum() < MIN_CUSTOMERS or not known.later.any():
+        raise ValueError("too few customers, or none who came back, to learn from")
+    # A second and a half of imports that only a run needs.
+    from sklearn.ensemble import HistGradientBoostingRegressor  # pyright: ignore[reportMissingImports]
+
+    stride = -(-len(known.x) // _MOST_ROWS)
+    learner = HistGradientBoostingRegressor(
+        loss="poisson", max_iter=100, max_leaf_nodes=15, min_samples_leaf=20, early_stopping=False, random_state=0
+    )
+    learner.fit(_features(known)[::stride], known.later[::stride], sample_weight=known.weight[::stride])
+    return lambda histories: np.asarray(learner.predict(_features(histories)), dtype=np.float64)
+
+
+def _features(histories: Histories) -> Floats:
+    return np.column_stack([histories.x, histories.tx, histories.t, histories.t - histories.tx])
