@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestration.commands import backfill, contracts, doctor, explain, publish, quarantine, serve, status
+from orchestration.commands import backfill, contracts, doctor, explain, identity, publish, quarantine, serve, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, AsJson, print_json, read_settings, stop
 from transforms.contracts import ContractError
-from transforms.locking import LockedError
+from transforms.locking import LockedError, exclusive
 from transforms.settings import Settings
+from transforms.warehouse import set_aside
 
 if TYPE_CHECKING:
     from orchestration.pipeline import RunOutcome
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Watershed: every channel drains into one customer.")
 app.add_typer(contracts.app, name="contracts")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(identity.app, name="identity")
 app.command()(backfill.backfill)
 app.command()(serve.serve)
 app.command()(status.status)
@@ -52,6 +54,7 @@ def _run(settings: Settings, as_json: bool = False) -> RunOutcome:
 @app.command()
 def run(
     as_of: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day that counts.")] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Set the warehouse aside, build it from the lake.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run everything once: pull, gate, identities, marts, publication.
@@ -60,9 +63,21 @@ def run(
     installation, 4 a setting is wrong. Whatever fails, the published file is as it was.
     """
     settings = read_settings(as_of=as_of.date() if as_of else None)
+    if rebuild:
+        _set_warehouse_aside(settings)
     _run(settings, as_json)
     if not as_json:
         typer.echo(f"Published: {settings.published}\nReport: {settings.reports / 'latest.html'}")
+
+
+def _set_warehouse_aside(settings: Settings) -> None:
+    try:
+        with exclusive(settings.run_lock, "run --rebuild", settings.lock_timeout_seconds):
+            aside = set_aside(settings)
+    except LockedError as error:
+        raise stop(str(error), LOCKED) from error
+    if aside:
+        typer.echo(f"The warehouse was moved to {aside}; delete it when the new one is as it should be.", err=True)
 
 
 @app.command()

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import numpy as np
-
-from transforms.identity.assignment import assign_customers
-from transforms.identity.decisions import Linker, gather_links, judged_overrides, note_links, read_decisions
-from transforms.identity.edges import build_nodes, count_held, days_seen, graph, read_observations, sum_sightings
+from transforms.identity.decisions import Linker
 from transforms.identity.evidence import make_evidence
-from transforms.identity.guard import guarded_clusters
 from transforms.identity.history import make_history
-from transforms.identity.keys import define_keyed_hash, identifier_secret
-from transforms.identity.limits import Guarded, Limits
-from transforms.identity.links import join_linked
-from transforms.identity.memory import load_last_state, secret_fingerprint
+from transforms.identity.keys import identifier_secret
+from transforms.identity.memory import secret_fingerprint
 from transforms.identity.normalise import NORMALISER_VERSION
-from transforms.identity.outcome import figures, make_links, make_outcome, store_clusters, store_rows
-from transforms.identity.overrides import Verdict, read_overrides
+from transforms.identity.outcome import figures
+from transforms.identity.overrides import Verdict
 from transforms.identity.policy import Policy, load_policy
 from transforms.identity.quality import judge, make_quality, measure_quality
 from transforms.identity.report import IdentityReport
+from transforms.identity.settle import Clock, Plan, Progress, settle
 from transforms.identity.store import SCHEMAS, IdentityStore, write_empty_tables, write_table
 from transforms.settings import Settings
 from transforms.sql import scratch_connection
-
-Progress = Callable[[str], None]
 
 
 def resolve_identities(
@@ -69,72 +58,39 @@ def resolve_identities(
     :raises IdentityHeld: if a component has exploded; the last outcome stays current.
     :raises duckdb.CatalogException: if the warehouse has no observations table.
     """
-    policy = policy or load_policy(settings.identity_policy)
-    overrides = read_overrides(settings.overrides, policy.levels)
+    plan = Plan.of(settings, phone_regions, as_of, run_id, policy, linker)
     store = IdentityStore(settings)
     secret = identifier_secret(settings)
     seconds: dict[str, float] = {}
+    clock = Clock(seconds, progress)
     with (
         scratch_connection(settings) as connection,
-        store.new_run(run_id, _state(secret, policy, as_of)) as folder,
+        store.new_run(run_id, _state(secret, plan.policy, as_of)) as folder,
     ):
-        define_keyed_hash(connection, secret)
-        with _step("read", seconds, progress):
-            read_observations(connection, settings.warehouse, phone_regions)
-        with _step("normalise", seconds, progress):
-            build_nodes(connection, policy, progress)
-        with _step("cluster", seconds, progress):
-            decisions = read_decisions(connection, settings.warehouse, overrides, policy, phone_regions, as_of)
-            matrix, level_of_node = graph(connection, policy)
-            guarded = guarded_clusters(matrix, level_of_node, policy, days_seen(connection), decisions.apart)
-        with _step("link", seconds, progress):
-            likely = linker(_resolved(connection, guarded)) if linker else None
-            edges = gather_links(connection, settings.warehouse, decisions, likely)
-            guarded.add_rows(count_held(connection))
-            refused = join_linked(edges, guarded, level_of_node, Limits.of(policy), decisions.apart)
-            note_links(connection, refused)
-            verdicts = judged_overrides(decisions, refused)
-        with _step("assign", seconds, progress):
-            sum_sightings(connection, policy)
-            store_clusters(connection, guarded)
-            load_last_state(connection, store, secret)
-            changes = assign_customers(connection, secret, as_of, run_id)
-        with _step("judge", seconds, progress):
-            make_outcome(connection)
-            make_links(connection, verdicts)
-            make_evidence(connection, guarded, policy)
+        found = settle(connection, plan, store, secret, clock)
+        with clock.step("judge"):
+            make_evidence(connection, found.guarded, plan.policy)
             is_look_back = store.looks_back(as_of)
             make_history(connection, as_of, run_id, is_look_back)
-            quality = measure_quality(connection, settings.warehouse, changes)
+            quality = measure_quality(connection, settings.warehouse, found.changes)
             make_quality(connection, quality, as_of, run_id)
             judge(quality, settings, is_look_back)
-        with _step("write", seconds, progress):
+        with clock.step("write"):
             for table, columns in SCHEMAS.items():
                 # The first columns are the key of each table: equal outcomes give equal files.
                 key = ", ".join(list(columns)[:3])
                 write_table(connection, f"SELECT * FROM {table} ORDER BY {key}", folder, table)
-        contested = np.append(guarded.reason >= 0, False)[matrix]
         return IdentityReport(
             **figures(connection),
-            **vars(changes),
-            refused_edges=int(contested.sum()) + len(guarded.cut[0]) + sum(why is not None for why in refused),
-            refused_merges=guarded.refused_merges,
+            **vars(found.changes),
+            refused_edges=found.refused_edges,
+            refused_merges=found.guarded.refused_merges,
             quality=quality,
-            links=sum(why is None for why in refused),
-            overrides=dict(Counter(verdict.status for verdict in verdicts)),
-            remarks=tuple(_remarks(settings.overrides, verdicts)),
+            links=sum(why is None for why in found.refused_links),
+            overrides=dict(Counter(verdict.status for verdict in found.verdicts)),
+            remarks=tuple(_remarks(settings.overrides, found.verdicts)),
             seconds=seconds,
         )
-
-
-def _resolved(connection: duckdb.DuckDBPyConnection, guarded: Guarded) -> duckdb.DuckDBPyConnection:
-    """Show a linker what the identifiers have joined: ``resolved`` (identity_key, cluster)."""
-    store_rows(connection, guarded)
-    connection.execute(
-        "CREATE OR REPLACE TEMP VIEW resolved AS"
-        " SELECT identity_key, cluster FROM held JOIN clustered USING (observation)"
-    )
-    return connection
 
 
 def _remarks(path: Path, verdicts: Iterable[Verdict]) -> Iterator[str]:
@@ -161,12 +117,3 @@ def _state(secret: bytes, policy: Policy, as_of: date | None = None) -> dict[str
         "policy_version": policy.version,
         "secret_fingerprint": secret_fingerprint(secret),
     }
-
-
-@contextmanager
-def _step(name: str, seconds: dict[str, float], progress: Progress | None) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - started
-    if progress:
-        progress(f"{name}: {seconds[name]:.1f} s")

@@ -59,4 +59,5 @@ def test_progress_is_told_step_by_step(town: Town) -> None:
     town.observe([seen(loyalty_id="L1")])
     lines: list[str] = []
     resolve_identities(town.settings, {}, AS_OF, "one", progress=lines.append)
-    assert [line.split(":")[0] for line in lines] == ["read", "normalise", "cluster", "link", "assign", "judge", "write"]
+    steps = ["read", "normalise", "cluster", "link", "assign", "judge", "write"]
+    assert [line.split(":")[0] for line in lines] == steps
