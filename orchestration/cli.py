@@ -54,7 +54,7 @@ def _run(settings: Settings, as_json: bool = False) -> RunOutcome:
 @app.command()
 def run(
     as_of: Annotated[dt.datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Last day that counts.")] = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Set the warehouse aside, build it from the lake.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Set the warehouse aside; build it anew.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run everything once: pull, gate, identities, marts, publication.

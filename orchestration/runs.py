@@ -12,6 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from transforms.settings import Settings
+from transforms.warehouse import is_damaged
 
 REPORT_STEP = "published__report"
 
@@ -47,9 +48,12 @@ def failure_sentence(run_id: str, steps: Sequence[str], reason: str, settings: S
     because = f": {_first_line(reason)}" if reason else ""
     # The report is the one step that comes after the publication.
     readers = "is the new one all the same" if list(steps) == [REPORT_STEP] else "is as it was"
+    remedy = "mend the cause and run again: what was done is not done twice"
+    if is_damaged(reason):
+        remedy = "`watershed run --rebuild` sets the damaged file aside and builds all of it from the lake"
     return (
-        f"The run {run_id} failed at {where}{because}. {settings.published} {readers}; mend the cause and run again:"
-        " what was done is not done twice. See docs/operations.md, and `watershed status`."
+        f"The run {run_id} failed at {where}{because}. {settings.published} {readers}; {remedy}."
+        " See docs/operations.md, and `watershed status`."
     )
 
 

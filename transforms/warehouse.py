@@ -1,4 +1,4 @@
-"""Read-only questions to the warehouse file; only dbt writes it."""
+"""Read-only questions to the warehouse file, and where it goes when it is damaged; only dbt writes it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import duckdb
 
+from transforms.settings import Settings
 from transforms.sql import identifier
 
 
@@ -25,3 +26,23 @@ def row_counts(warehouse: Path) -> dict[tuple[str, str], int]:
 def is_locked(error: BaseException) -> bool:
     """Whether an error, DuckDB's own or dbt's about it, says that another process has the warehouse file open."""
     return "Could not set lock on file" in str(error)
+
+
+def is_damaged(reason: str) -> bool:
+    """Whether an error's text, DuckDB's own or dbt's about it, says that the file is not as it was written."""
+    return "valid DuckDB database file" in reason or "Corrupt database file" in reason
+
+
+def set_aside(settings: Settings) -> Path | None:
+    """Move the warehouse out of the way, so that the next run builds it anew; an earlier one that lay there is gone.
+
+    Call it under the run lock. Returns where it lies now, None where there was none.
+    """
+    aside = settings.warehouse.with_name(settings.warehouse.name + ".aside")
+    log = settings.warehouse.with_name(settings.warehouse.name + ".wal")
+    # The log of one database must never be found beside another.
+    log.unlink(missing_ok=True)
+    if not settings.warehouse.exists():
+        return None
+    settings.warehouse.replace(aside)
+    return aside
