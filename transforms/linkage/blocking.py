@@ -9,8 +9,10 @@ from itertools import combinations
 import duckdb
 
 from transforms.linkage.policy import LinkagePolicy
-from transforms.linkage.roles import BLOCKING_KEYS
+from transforms.linkage.roles import BLOCKING_KEYS, ROLES
 from transforms.sql import literal
+
+_OF_HOUSEHOLDS = {role.name for role in ROLES if "household" in role.shared_by}
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,15 @@ def _of(side: str, key: str) -> str:
 def training_rules(rules: Sequence[Rule], policy: LinkagePolicy) -> list[Rule]:
     """Rules to train the model on: those with the most pairs within the budget that lean on different columns.
 
-    What a session blocks on it cannot learn, so two that lean on different columns teach it all.
+    What a session blocks on it cannot learn, so two that lean on different columns teach it all. Pairs that share
+    only what a household shares are left out: there are more households than people with two profiles, and a model
+    that learned from them would find households.
     """
     chosen: list[Rule] = []
     used: frozenset[str] = frozenset()
     for rule in sorted(rules, key=lambda rule: (-rule.pairs, rule.keys)):
+        if rule.roles <= _OF_HOUSEHOLDS:
+            continue
         if rule.pairs <= policy.training_pairs and not used & rule.roles and len(chosen) < policy.training_rules:
             chosen.append(rule)
             used |= rule.roles

@@ -76,7 +76,7 @@ def find_links(
         watch.lap("train")
     scorer = Scorer(connection, model, profiles, policy)
     pairs = scorer.candidates()
-    rates = estimate_rates(pairs, profiles, policy)
+    rates = estimate_rates(pairs.only(_open(pairs.left, pairs.right, together)), profiles, policy)
     watch.lap("score")
     components = loose_components(
         profiles,
@@ -109,6 +109,13 @@ def find_links(
         None,
         watch.seconds,
     )
+
+
+def _open(left: Ints, right: Ints, together: Ints | None) -> npt.NDArray[np.bool_]:
+    """Pairs that are not known to be one person: how many matches are among these is the question."""
+    if together is None:
+        return np.ones(len(left), dtype=bool)
+    return (together[left] != together[right]) | (together[left] < 0)
 
 
 def _threshold(

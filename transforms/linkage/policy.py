@@ -22,6 +22,15 @@ class LookalikePolicy(BaseModel):
     weight: PositiveFloat
 
 
+class ShareOfNames(BaseModel):
+    """How many e-mail addresses are held to be made of their owner's name; see ``policy.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float = Field(gt=0, lt=1)
+    weight: PositiveFloat
+
+
 class LinkagePolicy(BaseModel):
     """The whole policy. Immutable; two runs with equal policies and profiles give equal links."""
 
@@ -42,6 +51,7 @@ class LinkagePolicy(BaseModel):
     lowest_cut: float = Field(gt=0, lt=1)
     highest_cut: float = Field(gt=0, lt=1)
     lookalikes: dict[Lookalike, LookalikePolicy]
+    emails_made_of_names: ShareOfNames
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

@@ -204,7 +204,7 @@ _EMAIL = Role(
     (
         _equal("email", 0.6, 0.002),
         Level("same mailbox, other domain", "mailbox_l = mailbox_r", 0.15, 0.001),
-        _winkler("email", 0.92, "near", 0.1, 0.001),
+        _edits("email", 2, "two characters differ at most", 0.1, 0.0005),
         _winkler("mailbox", 0.88, "similar mailbox", 0.05, 0.001),
         _else(0.1, 0.99),
     ),
