@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from orchestration.commands.common import FAILED, AsJson, print_json, read_contracts, read_settings, stop
-from transforms.identity.explain import ExplainError, Explanation, Known, Subject
+from transforms.identity.explain import ExplainError, Explanation, Hop, Known, Subject
 from transforms.identity.explain import explain as explain_identity
+from transforms.identity.picture import draw_customer
 from transforms.operations.origins import Origin, origins
 
 _FILES = 3
@@ -29,18 +31,24 @@ def explain(
         str | None, typer.Argument(metavar="[OTHER]", help="What joins WHO with this one?", show_default=False)
     ] = None,
     reveal: Annotated[bool, typer.Option("--reveal", help="Show the values of identifiers, not their masks.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw the customer's graph of identifiers, masked, into this SVG file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say who a customer is: every identifier, where it came from, and what joins two of them.
 
-    The links follow from the observations that are in the warehouse now. What a run refused is known by the
-    identifier and the reason. Exit code 1: nothing of that name is known.
+    Of two the most trustworthy way is shown, each step with its source records, the time, and whether the customer
+    would fall apart without it; of two customers what was refused between them. Exit code 1: nothing of that name is
+    known.
     """
     settings = read_settings()
     try:
         found = explain_identity(settings, read_contracts(settings).phone_regions, asked, other, reveal)
     except ExplainError as error:
         raise stop(f"{error}.", FAILED) from error
+    if picture and found.first.customer_id:
+        picture.write_text(draw_customer(settings, found.first.customer_id), encoding="utf-8")
     files = origins(settings, list(found.observations.values()))
     if as_json:
         print_json(_document(found, files))
@@ -51,6 +59,7 @@ def explain(
             _print_subject(console, subject, found, files)
     if found.second:
         _print_verdict(console, found, files)
+    _print_decisions(console, found)
 
 
 def _print_subject(console: Console, subject: Subject, found: Explanation, files: dict[str, list[Origin]]) -> None:
@@ -82,16 +91,42 @@ def _print_verdict(console: Console, found: Explanation, files: dict[str, list[O
             return
         console.print(f"{first.asked} and {second.asked} are one customer, in {len(found.path)} steps:")
         for number, hop in enumerate(found.path, start=1):
-            at = found.observations[hop.observation]
-            seen = _seen(at.records, at.first_seen_at, at.last_seen_at)
             console.print(f"  {number}. {hop.start} — {hop.end}")
-            console.print(f"      together in {at.source}: {seen}{_files(files.get(at.key, []))}", style="dim")
+            console.print(f"      {_evidence(hop, found, files)}", style="dim")
         return
     console.print(f"{first.asked} and {second.asked} are not one customer.")
     for known in found.between:
         console.print(f"  both were seen with {known.type} {known.shown}, but it is {known.status}: {known.reason}")
-    if first.customer_id and second.customer_id and not found.between:
+    for link in found.refused:
+        console.print(f"  a link by {link.rule}{_likely(link.probability)} was refused: {link.reason}")
+    if first.customer_id and second.customer_id and not found.between and not found.refused:
         console.print("  No identifier was seen with both.")
+
+
+def _evidence(hop: Hop, found: Explanation, files: dict[str, list[Origin]]) -> str:
+    """What a step rests on."""
+    if hop.observation is None:
+        text = f"linked by {hop.rule}{_likely(hop.probability)}"
+    else:
+        at = found.observations[hop.observation]
+        seen = _seen(at.records, at.first_seen_at, at.last_seen_at)
+        text = f"together in {at.source}: {seen}{_files(files.get(at.key, []))}"
+    if hop.is_bridge:
+        text += f"; a bridge: without it {hop.bridge_side} identifier{'s' * (hop.bridge_side > 1)} would go"
+    return text
+
+
+def _likely(probability: float | None) -> str:
+    return "" if probability is None else f" with a probability of {probability:.3f}"
+
+
+def _print_decisions(console: Console, found: Explanation) -> None:
+    for decided in found.decisions:
+        said = f" ({decided.detail})" if decided.detail else ""
+        console.print(
+            f"Override, line {decided.line}: {decided.action} by {decided.author}, {decided.decided_on}:"
+            f" {decided.reason}; {decided.status}{said}"
+        )
 
 
 def _sources(known: Known, found: Explanation, files: dict[str, list[Origin]]) -> list[tuple[str, int, str]]:

@@ -136,17 +136,16 @@ def gather_links(
 
     :param likely: columns as in :data:`LINK_COLUMNS`.
     """
-    if likely is None:
-        likely = pa.table({name: pa.array([], kind) for name, kind in LINK_COLUMNS.items()})
-    likely = likely.select(list(LINK_COLUMNS)).cast(pa.schema(list(LINK_COLUMNS.items())))
-    connection.register("likely", likely)
+    schema = pa.schema(list(LINK_COLUMNS.items()))
+    links: pa.Table = schema.empty_table() if likely is None else likely.select(list(LINK_COLUMNS)).cast(schema)
+    connection.register("likely", links)
     connection.execute("CREATE OR REPLACE TEMP TABLE likely_links AS FROM likely")
     connection.unregister("likely")
     named = connection.execute("SELECT left_record FROM likely_links UNION SELECT right_record FROM likely_links")
     records = [record for (record,) in named.fetchall()]
     held = [*(override for override, *_ in decisions.always), *decisions.never]
     records += [side.value for o in held for side in (o.left, o.right) if side.kind == "record"]
-    if len(likely):
+    if links.num_rows:
         find_records(connection, warehouse, records)
         observe_records(connection)
     decided = {

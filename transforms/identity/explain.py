@@ -1,17 +1,18 @@
 """Why an identifier belongs to a customer, and why two records are one person or are not.
 
-Everything is read from what the last runs left: the identifiers and customers of the lake, and the observations of the
-warehouse, which is opened read-only for the moment that it takes to copy one customer's. The links are not stored one
-by one; they follow from the observations, as in the run itself: identifiers that stand in one observation belong
-together, if the guard left them. What a run refused is known by the identifier that it refused, with the reason, not
-by the pair of customers that it kept apart.
+Everything is read from what the last runs left: the tables of the lake, and the observations of the warehouse, which
+is opened read-only for the moment that it takes to copy one customer's. Identifiers that stand in one observation
+belong together, as in the run itself, if the guard left them; links of people and models are edges besides. The way
+shown is the most trustworthy: each step costs the tier of the weaker identifier of the two, a link more than any
+identifier and the more the less likely it is.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import deque
-from collections.abc import Iterable, Mapping
+import heapq
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,12 +21,19 @@ import duckdb
 
 from transforms.identity.edges import OBSERVATIONS, build_nodes
 from transforms.identity.normalise import normalise_values, phone_region_expression
+from transforms.identity.outcome import RECORD
 from transforms.identity.policy import Policy, load_policy
 from transforms.identity.store import IdentityStore
 from transforms.settings import Settings
 from transforms.sql import identifier, literal, scratch_connection
 
 _STAGING = "staging"
+_TABLES = (
+    *("identifiers", "assignments", "aliases", "registry", "customers"),
+    *("edges", "links", "linked_records", "overrides"),
+)
+# A step by a link costs more than any by identifiers.
+_LINK = 10.0
 
 
 class ExplainError(LookupError):
@@ -63,11 +71,41 @@ class Known:
 
 @dataclass(frozen=True)
 class Hop:
-    """One step of evidence: both identifiers, or the record that was asked for and one of its, stand together."""
+    """One step of evidence: two identifiers, or a record that was asked for and one of its, and what joins them.
+
+    ``observation`` is where both stand; None for a link, which ``rule`` names. Without a bridge the customer would fall
+    into two, the smaller of ``bridge_side`` identifiers.
+    """
 
     start: str
-    observation: str
+    observation: str | None
     end: str
+    rule: str = "seen_together"
+    probability: float | None = None
+    is_bridge: bool = False
+    bridge_side: int = 0
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision of people about the customers asked for, as the file of overrides has it, and what became of it."""
+
+    line: int
+    action: str
+    author: str
+    reason: str
+    decided_on: dt.date
+    status: str
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class RefusedLink:
+    """A link between the two customers asked for that was not made."""
+
+    rule: str
+    reason: str
+    probability: float | None
 
 
 @dataclass(frozen=True)
@@ -104,6 +142,8 @@ class Explanation:
     path: tuple[Hop, ...]
     between: tuple[Known, ...]
     observations: dict[str, Observation]
+    refused: tuple[RefusedLink, ...] = ()
+    decisions: tuple[Decided, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -132,18 +172,19 @@ def explain(
     :param reveal: show values instead of masks.
     :raises ExplainError: nothing of that name is known, there is nothing to read yet, or a run is writing.
     """
-    policy = policy or load_policy()
+    policy = policy or load_policy(settings.identity_policy)
     store = IdentityStore(settings)
     if not store.exists() or not settings.warehouse.exists():
         raise ExplainError("no run has resolved identities yet; run: watershed run")
     with scratch_connection(settings) as connection:
-        for table in ("identifiers", "assignments", "aliases", "registry", "customers"):
+        for table in _TABLES:
             connection.execute(
                 f"CREATE TEMP VIEW stored_{table} AS SELECT * FROM read_parquet({literal(store.file(table))})"
             )
         targets = [_target(connection, settings, phone_regions, word, policy) for word in (asked, other) if word]
         _copy_observations(connection, settings, phone_regions, targets)
-        graph = _Graph(connection, policy, reveal)
+        customers = [target.customer_id for target in targets if target.customer_id]
+        graph = _Graph(connection, policy, reveal, customers)
         subjects = [_subject(connection, graph, target) for target in targets]
         first, second = subjects[0], subjects[1] if len(subjects) > 1 else None
         path: tuple[Hop, ...] = ()
@@ -152,7 +193,9 @@ def explain(
             path = graph.path(targets[0], targets[1])
         elif second:
             between = graph.shared(first.customer_id, second.customer_id)
-        return Explanation(first, second, path, between, graph.observations)
+        refused = _refused_links(connection, first.customer_id, second.customer_id) if second else ()
+        decisions = _decisions(connection, phone_regions, policy, first, second)
+        return Explanation(first, second, path, between, graph.observations, refused, decisions)
 
 
 @contextmanager
@@ -222,6 +265,46 @@ def _identifiers_like(
     ).fetchall()
 
 
+def _refused_links(
+    connection: duckdb.DuckDBPyConnection, first: str | None, second: str | None
+) -> tuple[RefusedLink, ...]:
+    rows = connection.execute(
+        "SELECT DISTINCT kind, reason, probability FROM stored_links WHERE status = 'refused'"
+        " AND list_sort([left_customer_id, right_customer_id]) = list_sort([$first, $second]) ORDER BY ALL",
+        {"first": first, "second": second},
+    ).fetchall()
+    return tuple(RefusedLink(*row) for row in rows)
+
+
+def _decisions(
+    connection: duckdb.DuckDBPyConnection,
+    phone_regions: Mapping[str, str],
+    policy: Policy,
+    first: Subject,
+    second: Subject | None,
+) -> tuple[Decided, ...]:
+    """Overrides whose sides are the two customers, or of one customer alone those that name any of its records."""
+    rows = connection.execute(
+        "SELECT left_side, right_side, line, action, author, reason, decided_on, status, detail FROM stored_overrides"
+        " ORDER BY line"
+    ).fetchall()
+    of_record = dict(connection.execute("SELECT record_id, customer_id FROM stored_linked_records").fetchall())
+
+    def customer(side: str) -> str | None:
+        if side in of_record:
+            return of_record[side]
+        found = _identifiers_like(connection, phone_regions, side.removeprefix("key:"), policy)
+        return found[0][2] if found else None
+
+    wanted = {first.customer_id, second.customer_id} if second else None
+    found: list[Decided] = []
+    for left, right, *said in rows:
+        named = {customer(left), customer(right)}
+        if named == wanted or (wanted is None and first.customer_id in named):
+            found.append(Decided(*said))
+    return tuple(found)
+
+
 def _record(connection: duckdb.DuckDBPyConnection, settings: Settings, word: str) -> _Target:
     with _warehouse(connection, settings):
         views = connection.execute(
@@ -243,6 +326,11 @@ def _record(connection: duckdb.DuckDBPyConnection, settings: Settings, word: str
         )
     key = next((key for key in keys if key), None)
     if key is None:
+        linked = connection.execute(
+            "SELECT customer_id FROM stored_linked_records WHERE record_id = $word", {"word": word}
+        ).fetchone()
+        if linked:
+            return _Target(word, linked[0], frozenset({(RECORD, word)}))
         return _Target(word, None, frozenset(), why_nobody="the record holds no identifier")
     customer = connection.execute(
         "SELECT customer_id FROM stored_assignments WHERE identity_key = $key", {"key": key}
@@ -278,7 +366,9 @@ def _copy_observations(
 class _Graph:
     """The identifiers and observations of a few customers, as the run linked them."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, policy: Policy, reveal: bool) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, policy: Policy, reveal: bool, customers: list[str]
+    ) -> None:
         kinds = ", ".join(identifier(kind) for kind in policy.levels)
         raw = connection.execute(
             f"SELECT identity_key, source, records, first_seen_at, last_seen_at, {kinds} FROM {OBSERVATIONS}"
@@ -295,7 +385,7 @@ class _Graph:
         shown = "i.identifier_value" if reveal else "i.identifier_masked"
         nodes = connection.execute(f"""
             SELECT n.node, n.type, n.value, {shown}, i.status, i.reason, i.first_seen_at, i.last_seen_at, i.records,
-                   i.customer_id
+                   i.customer_id, i.identifier_key
             FROM nodes n JOIN stored_identifiers i ON i.identifier_type = n.type AND i.identifier_value = n.value
             ORDER BY n.node
         """).fetchall()
@@ -304,16 +394,51 @@ class _Graph:
             for node in held:
                 holders.setdefault(node, []).append(key)
         self.node_of = {(row[1], row[2]): row[0] for row in nodes}
+        self._tier = {row[0]: policy.types[row[1]].tier for row in nodes}
         self.known = {
             node: Known(kind, text, status, reason, first, last, records, tuple(holders.get(node, ())))
-            for node, kind, _, text, status, reason, first, last, records, _ in nodes
+            for node, kind, _, text, status, reason, first, last, records, *_ in nodes
         }
         self.customer = {row[0]: row[9] for row in nodes}
+        self._read_edges(connection, {row[10]: row[0] for row in nodes}, customers)
         assigned = connection.execute(
             "SELECT identity_key, customer_id FROM stored_assignments WHERE list_contains($keys, identity_key)",
             {"keys": list(self.observations)},
         ).fetchall()
         self._customer_of_observation = dict(assigned)
+
+    def _read_edges(
+        self, connection: duckdb.DuckDBPyConnection, node_of_key: dict[str, int], customers: list[str]
+    ) -> None:
+        """The edges that hold, with the size of the smaller side of bridges, and the links among them."""
+        self.record_of: dict[int, str] = {}
+        self._bridge: dict[frozenset[int], int] = {}
+        self._links: dict[int, list[tuple[int, str, float | None]]] = {}
+        rows = connection.execute(
+            "SELECT left_key, right_key, left_type, right_type, left_masked, right_masked, rule, bridge_side,"
+            " probability, customer_id FROM stored_edges"
+            " WHERE status = 'linked' AND list_contains($customers, customer_id) ORDER BY ALL",
+            {"customers": customers},
+        ).fetchall()
+        for left_key, right_key, *ends, rule, side, probability, customer in rows:
+            for place, key in enumerate((left_key, right_key)):
+                if key not in node_of_key and ends[place] == RECORD:
+                    self._add_record(node_of_key, key, ends[place + 2], customer)
+            if left_key not in node_of_key or right_key not in node_of_key:
+                continue
+            left, right = node_of_key[left_key], node_of_key[right_key]
+            self._bridge[frozenset((left, right))] = side
+            if rule != "seen_together":
+                self._links.setdefault(left, []).append((right, rule, probability))
+                self._links.setdefault(right, []).append((left, rule, probability))
+
+    def _add_record(self, node_of_key: dict[str, int], key: str, record: str, customer: str) -> None:
+        """A record without identifiers is a node of its own."""
+        node = -1 - len(node_of_key)
+        node_of_key[key] = node
+        self.node_of[RECORD, record] = node
+        self.customer[node] = customer
+        self.record_of[node] = record
 
     def of_customer(self, customer_id: str) -> tuple[Known, ...]:
         """Identifiers in the customer's observations, those that link first."""
@@ -328,42 +453,58 @@ class _Graph:
         return tuple(self.known[node] for node in sorted(left & right) if node in self.known)
 
     def path(self, first: _Target, second: _Target) -> tuple[Hop, ...]:
-        """The fewest steps between two targets of one customer; ties go to the stronger identifier."""
-        goals = self._starts(second)
-        came: dict[int, tuple[int, str] | None] = dict.fromkeys(sorted(self._starts(first)))
+        """The most trustworthy way between two targets of one customer; ties go to the stronger identifier."""
         if first.observation and first.observation == second.observation:
             return ()
-        waiting = deque(came)
+        goals = self._starts(second)
+        cost = dict.fromkeys(self._starts(first), 0.0)
+        came: dict[int, tuple[int, Hop]] = {}
+        waiting = [(0.0, node) for node in cost]
+        heapq.heapify(waiting)
         while waiting:
-            node = waiting.popleft()
+            so_far, node = heapq.heappop(waiting)
+            if so_far > cost[node]:
+                continue
             if node in goals:
                 return self._traced(came, node, first, second)
-            for key in self.known[node].observations:
-                # Nodes are numbered from the strongest type to the weakest.
-                for onward in sorted(self._held[key]):
-                    if onward not in came and self.customer.get(onward):
-                        came[onward] = (node, key)
-                        waiting.append(onward)
+            for onward, more, hop in self._steps(node):
+                if so_far + more < cost.get(onward, math.inf):
+                    cost[onward] = so_far + more
+                    came[onward] = (node, hop)
+                    heapq.heappush(waiting, (cost[onward], onward))
         return ()
+
+    def _steps(self, node: int) -> Iterator[tuple[int, float, Hop]]:
+        """Where evidence leads from a node, and what each step costs."""
+        for key in self.known[node].observations if node in self.known else ():
+            # Nodes are numbered from the strongest type to the weakest.
+            for onward in sorted(self._held[key]):
+                side = self._bridge.get(frozenset((node, onward)))
+                if onward != node and side is not None:
+                    hop = Hop(self._name(node), key, self._name(onward), is_bridge=side > 0, bridge_side=side)
+                    yield onward, float(max(self._tier[node], self._tier[onward])), hop
+        for onward, rule, probability in self._links.get(node, ()):
+            side = self._bridge.get(frozenset((node, onward)), 0)
+            hop = Hop(self._name(node), None, self._name(onward), rule, probability, side > 0, side)
+            yield onward, _LINK - math.log(max(probability or 1.0, 1e-9)), hop
 
     def _starts(self, target: _Target) -> set[int]:
         held = self._held.get(target.observation, []) if target.observation else []
         named = [self.node_of[start] for start in target.starts if start in self.node_of]
         return {node for node in (*held, *named) if self.customer.get(node)}
 
-    def _traced(
-        self, came: dict[int, tuple[int, str] | None], node: int, first: _Target, second: _Target
-    ) -> tuple[Hop, ...]:
+    def _traced(self, came: dict[int, tuple[int, Hop]], node: int, first: _Target, second: _Target) -> tuple[Hop, ...]:
         hops = [Hop(self._name(node), second.observation, f"record {second.asked}")] if second.observation else []
-        while step := came[node]:
-            before, key = step
-            hops.append(Hop(self._name(before), key, self._name(node)))
-            node = before
+        while node in came:
+            node, hop = came[node]
+            hops.append(hop)
         if first.observation:
             hops.append(Hop(f"record {first.asked}", first.observation, self._name(node)))
         return tuple(reversed(hops))
 
     def _name(self, node: int) -> str:
+        if node in self.record_of:
+            return f"record {self.record_of[node]}"
         return f"{self.known[node].type} {self.known[node].shown}"
 
     def _keys(self, customer_id: str) -> list[str]:

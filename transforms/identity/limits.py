@@ -25,6 +25,8 @@ class Limits:
     total: int
     shared: Ints
     idle_days: Ints
+    per_link: Ints
+    """Identifiers of a level that both ends of a model's link may have together."""
 
     @classmethod
     def of(cls, policy: Policy) -> Limits:
@@ -35,6 +37,9 @@ class Limits:
             per_customer=np.array([policy.types[name].per_customer for name in names], dtype=np.int64),
             total=policy.identifiers_per_customer,
             shared=np.array(shared, dtype=np.int64),
+            per_link=np.array(
+                [policy.links.per_customer.get(name, policy.identifiers_per_customer) for name in names], dtype=np.int64
+            ),
             idle_days=np.array([policy.types[name].idle_days or 0 for name in names], dtype=np.int64),
         )
 

@@ -18,6 +18,7 @@ from transforms.identity.components import connected
 from transforms.identity.levels import BEYOND
 from transforms.identity.limits import Guarded, Ints, Limits
 
+RIVALS = "both ends have accounts or cards of their own"
 UNUSABLE = "an end of it joins nobody today"
 
 
@@ -119,7 +120,7 @@ def _beyond(label: Ints, counts: Ints, marked: Marked, limits: Limits) -> npt.ND
     """Components of links that would break a limit or join who must stay apart."""
     total = np.zeros((int(label.max(initial=-1)) + 1, counts.shape[1]), dtype=np.int64)
     np.add.at(total, label, counts)
-    beyond = limits.broken(total)
+    beyond = limits.broken(total) | (total > limits.per_link).any(axis=1)
     beyond[marked.moved(label).torn()] = True
     return beyond
 
@@ -148,8 +149,12 @@ class _Join:
         if is_torn(marks):
             return NEVER
         together = self.counts[left] + self.counts[right]
-        if not forced and self.limits.broken(together[np.newaxis])[0]:
-            return BEYOND
+        if not forced:
+            both = (self.counts[left] > 0) & (self.counts[right] > 0)
+            if (both & (together > self.limits.per_link)).any():
+                return RIVALS
+            if self.limits.broken(together[np.newaxis])[0]:
+                return BEYOND
         self.parent[right] = left
         self.counts[left] = together
         if marks:

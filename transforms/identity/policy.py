@@ -63,6 +63,14 @@ class BlockedValues(BaseModel):
         return self
 
 
+class LinkPolicy(BaseModel):
+    """What links of a model may do; see the head of ``policy.yaml``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_customer: dict[IdentifierType, PositiveInt] = {}
+
+
 class Policy(BaseModel):
     """The whole policy. Immutable; two runs with equal policies and data give equal customers."""
 
@@ -71,6 +79,7 @@ class Policy(BaseModel):
     version: PositiveInt
     identifiers_per_customer: PositiveInt
     types: dict[IdentifierType, TypePolicy]
+    links: LinkPolicy = LinkPolicy()
     blocked: tuple[BlockedValues, ...] = ()
 
     @model_validator(mode="after")

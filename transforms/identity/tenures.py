@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.identity.components import Nodes
-from transforms.identity.limits import Ints, Tenure
+from transforms.identity.limits import Ints, Tenure, distinct_pairs
 
 _DAYS = 1 << 20  # more days than any calendar holds
 
@@ -52,7 +52,7 @@ def _stays(values: Nodes, days: Days, idle_days: int) -> tuple[Ints, Ints]:
     until = np.maximum.accumulate(base + days.last[order])
     pause = np.zeros(len(order), dtype=bool)
     pause[1:] = base[1:] + days.first[order][1:] - until[:-1] > idle_days
-    return order, np.cumsum(new_value | pause)
+    return order.astype(np.int64), np.cumsum(new_value | pause, dtype=np.int64)
 
 
 def values_with_pauses(column: Nodes, strongest: Nodes, days: Days, idle_days: int) -> npt.NDArray[np.integer]:
@@ -63,9 +63,14 @@ def values_with_pauses(column: Nodes, strongest: Nodes, days: Days, idle_days: i
     rows = np.flatnonzero((column >= 0) & (strongest >= 0))
     order, stay = _stays(column[rows], days.of(rows), idle_days)
     rows = rows[order]
-    kinds = np.unique(np.stack([column[rows].astype(np.int64), stay]), axis=1)[0]
-    holders = np.unique(np.stack([column[rows].astype(np.int64), strongest[rows].astype(np.int64)]), axis=1)[0]
-    return np.intersect1d(*(v[c > 1] for v, c in (np.unique(k, return_counts=True) for k in (kinds, holders))))
+    # Several times, and several customers who could have had it in turn.
+    return np.intersect1d(_several(column[rows], stay), _several(column[rows], strongest[rows]))
+
+
+def _several(values: npt.NDArray[np.integer], others: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:
+    """Values that stand beside more than one other."""
+    found, times = np.unique(distinct_pairs(values, others)[0], return_counts=True)
+    return found[times > 1]
 
 
 def split(column: Nodes, of_row: Ints, days: Days, idle_days: int, next_node: int) -> tuple[Nodes, list[Tenure], Ints]:

@@ -11,9 +11,9 @@ from transforms.identity.policy import DEFAULT_POLICY, Policy
 
 from .town import Outcome, Row, Town, seen
 
-ANN = seen("shop", 1, loyalty_id="L-A", email="ann@example.com")
-ANNA = seen("shop", 2, loyalty_id="L-B", email="anna@example.com")
-BOB = seen("shop", 3, loyalty_id="L-C", email="bob@example.com")
+ANN = seen("shop", 1, payment_token="tok-00000a", email="ann@example.com")
+ANNA = seen("shop", 2, payment_token="tok-00000b", email="anna@example.com")
+BOB = seen("shop", 3, payment_token="tok-00000c", email="bob@example.com")
 ROWS: list[Row] = [ANN, ANNA, BOB]
 RECORDS: dict[str, Row | None] = {"crm:1": ANN, "crm:2": ANNA, "crm:3": BOB, "crm:8": None, "crm:9": None}
 
@@ -25,7 +25,9 @@ def known(town: Town) -> Town:
 
 
 def strict(**types: dict[str, Any]) -> Policy:
+    """The policy with some changes, and without limits on what a model may link."""
     document = yaml.safe_load(DEFAULT_POLICY.read_text(encoding="utf-8"))
+    document["links"] = {}
     for kind, changes in types.items():
         document["types"][kind].update(changes)
     return Policy.model_validate(document)
@@ -60,7 +62,7 @@ def test_a_link_that_is_gone_leaves_everybody_as_they_were(known: Town) -> None:
 
 
 def test_the_surest_link_comes_first_and_a_limit_stops_the_others(known: Town) -> None:
-    one_card = strict(loyalty_id={"per_customer": 2})
+    one_card = strict(payment_token={"per_customer": 2})
     outcome = known.resolve(ROWS, policy=one_card, likely=[("crm:1", "crm:2", 0.96), ("crm:2", "crm:3", 0.99)])
     a, b, c = ids(outcome)
     assert a != b == c
@@ -78,7 +80,7 @@ def test_records_without_identifiers_become_somebody_by_a_link(known: Town) -> N
     assert alone.customers.height == 4
     joined = known.resolve(ROWS, likely=[("crm:8", "crm:9", 0.95), ("crm:9", "crm:1", 0.99)])
     assert dict(known.table("linked_records").rows())["crm:8"] == joined.customer_of(ANN)
-    assert set(joined.identifiers["identifier_type"]) == {"email", "loyalty_id"}
+    assert set(joined.identifiers["identifier_type"]) == {"email", "payment_token"}
     assert "crm:8" not in joined.assignments
 
 
@@ -96,7 +98,7 @@ def test_a_link_to_a_record_that_is_gone_is_refused(known: Town) -> None:
 
 
 def test_always_link_joins_whatever_the_limits_say_and_is_undone_exactly(known: Town) -> None:
-    policy = strict(loyalty_id={"per_customer": 1})
+    policy = strict(payment_token={"per_customer": 1})
     before = known.resolve(ROWS, policy=policy)
     known.decide("always_link,crm:1,email:BOB@example.com")
     joined = known.resolve(ROWS, policy=policy)
@@ -110,7 +112,11 @@ def test_always_link_joins_whatever_the_limits_say_and_is_undone_exactly(known: 
 
 
 def test_never_link_parts_whom_the_rules_join_and_is_undone_exactly(known: Town) -> None:
-    shared = [*ROWS, seen("app", 9, loyalty_id="L-A", device_id="d1"), seen("app", 9, loyalty_id="L-B", device_id="d1")]
+    shared = [
+        *ROWS,
+        seen("app", 9, email="ann@example.com", device_id="d1"),
+        seen("app", 9, email="anna@example.com", device_id="d1"),
+    ]
     policy = strict(device_id={"shared_beyond": {}})
     before = known.resolve(shared, policy=policy)
     assert ids(before)[0] == ids(before)[1]
@@ -206,3 +212,12 @@ def test_an_identifier_is_named_by_its_key_without_telling_it(known: Town) -> No
     known.decide(f"always_link,crm:1,key:{key}")
     a, _, c = ids(known.resolve(ROWS))
     assert a == c
+
+
+def test_a_model_does_not_join_two_who_have_accounts_of_their_own_but_people_may(town: Town) -> None:
+    rows: list[Row] = [seen("app", day=i, app_user_id=f"account-{i}", email=f"p{i}@example.com") for i in (1, 2)]
+    town.know({"crm:1": rows[0], "crm:2": rows[1]})
+    assert town.resolve(rows, likely=[("crm:1", "crm:2", 0.999)]).report.customers == 2
+    assert statuses(town) == [("refused", "both ends have accounts or cards of their own")]
+    town.decide("always_link,crm:1,crm:2")
+    assert town.resolve(rows).report.customers == 1
