@@ -80,8 +80,8 @@ def _report_asset(settings: Settings) -> dg.AssetsDefinition:
         group_name="publication",
         kinds={"html"},
         owners=[OWNER],
-        description="Pages for people: one on segments, journey, channels and the quality of the data behind them, one on"
-        " customer value and how good its forecast is.",
+        description="Pages for people: one on segments, journey, channels and the quality of the data behind them,"
+        " one on customer value and how good its forecast is.",
     )
     def report(run_lock: RunLock) -> dg.MaterializeResult:
         pages = write_report(settings)

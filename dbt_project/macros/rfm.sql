@@ -225,3 +225,9 @@ segmented as (
             and combined.fm_score = grid.fm_score
 )
 {%- endmacro %}
+
+{#- The end (DATE) of the last complete month, or of the one so many months before it; as_of itself where it ends one. -#}
+{% macro last_month_end(months_before=0) -%}
+{%- set next_start = "date_trunc('month', " ~ add_days(as_of_date(), 1) ~ ")" -%}
+{{ add_days("cast(" ~ next_start ~ " - interval '" ~ months_before ~ "' month as date)", -1) }}
+{%- endmacro %}

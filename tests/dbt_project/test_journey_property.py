@@ -174,7 +174,7 @@ def facts(customers: Sequence[Sequence[Record]]) -> dict[str, pl.DataFrame]:
     return {
         "marts.customer_timeline": everything,
         "intermediate.fct_orders": everything.filter(pl.col("kind").is_in(["purchase", "return"])),
-        "intermediate.int_customer_purchase_days": purchases,
+        "intermediate.int_journey_purchases": purchases,
         "intermediate.fct_sessions": everything.filter(pl.col("kind") == "session"),
         "intermediate.fct_store_visits": everything.filter(pl.col("kind") == "store_visit"),
         "intermediate.fct_calls": everything.filter(pl.col("kind") == "call"),

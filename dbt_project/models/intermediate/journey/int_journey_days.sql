@@ -16,7 +16,7 @@ purchases as (
             partition by customer_id
             order by purchase_date asc nulls last
         ) as loyal_since_date
-    from {{ ref('int_customer_purchase_days') }}
+    from {{ ref('int_journey_purchases') }}
 ),
 
 sessions as (

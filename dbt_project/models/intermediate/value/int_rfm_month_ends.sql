@@ -1,10 +1,9 @@
-{%- set last_start = "date_trunc('month', " ~ add_days(as_of_date(), 1) ~ ")" -%}
 with
 
 -- The ends of the last complete months, as_of included where it is one.
 month_ends as (
     {% for month in range(var('rfm_migration_months') + 1) -%}
-    select {{ add_days("cast(" ~ last_start ~ " - interval '" ~ month ~ "' month as date)", -1) }} as build
+    select {{ last_month_end(month) }} as build
     {{ 'union all' if not loop.last }}
     {% endfor %}
 ),

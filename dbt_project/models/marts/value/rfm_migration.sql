@@ -1,32 +1,28 @@
 with
 
 months as (
-    select distinct month_end_date
-    from {{ ref('int_rfm_month_ends') }}
-),
-
-ordered as (
-    select
+    select distinct
         month_end_date,
-        lag(month_end_date) over (order by month_end_date asc nulls last) as former_month_end_date
-    from months
+        {{ add_days("cast(date_trunc('month', month_end_date) as date)", -1) }} as former_month_end_date
+    from {{ ref('int_rfm_month_ends') }}
+    -- Of the month before the first one nobody knows where its customers had been.
+    where month_end_date > {{ last_month_end(var('rfm_migration_months')) }}
 ),
 
 -- Who bought for the first time in the month comes from No Purchase; nobody goes back there.
 moves as (
     select
-        ordered.month_end_date,
+        months.month_end_date,
         coalesce(former.segment, 'No Purchase') as from_segment,
         present.segment as to_segment,
         count(*) as customers
-    from ordered
-    inner join {{ ref('int_rfm_month_ends') }} as present on ordered.month_end_date = present.month_end_date
+    from months
+    inner join {{ ref('int_rfm_month_ends') }} as present on months.month_end_date = present.month_end_date
     left join {{ ref('int_rfm_month_ends') }} as former
         on
-            ordered.former_month_end_date = former.month_end_date
+            months.former_month_end_date = former.month_end_date
             and present.customer_id = former.customer_id
-    where ordered.former_month_end_date is not null
-    group by ordered.month_end_date, coalesce(former.segment, 'No Purchase'), present.segment
+    group by months.month_end_date, coalesce(former.segment, 'No Purchase'), present.segment
 )
 
 select
