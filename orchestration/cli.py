@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ import typer
 from orchestration.commands import backfill, contracts, doctor, explain, identity, publish, quarantine, serve, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, AsJson, print_json, read_settings, stop
 from transforms.contracts import ContractError
+from transforms.durability import fault_of_disk, why_unwritable
 from transforms.locking import LockedError, exclusive
 from transforms.settings import Settings
 from transforms.warehouse import set_aside
@@ -100,5 +102,19 @@ def demo(
         print_summary(settings, company, time.monotonic() - started)
 
 
+def main() -> None:
+    """The command; a disk that is full or read-only is a sentence, not a traceback."""
+    try:
+        app()
+    except Exception as error:
+        home = Settings().home
+        fault = fault_of_disk(error) or why_unwritable(home)
+        if fault is None:
+            raise
+        remedy = "make room as docs/operations.md says under 'Disk full', or have it writable, and run again"
+        stop(f"{home} cannot be written to: {fault}. What was published is as it was; {remedy}.", FAILED)
+        sys.exit(FAILED)
+
+
 if __name__ == "__main__":
-    app()
+    main()

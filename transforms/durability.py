@@ -1,12 +1,44 @@
-"""What must outlive a power cut: folders with their entries, and logs that grow by whole lines."""
+"""What must outlive a power cut: folders with their entries, and logs that grow by whole lines; why a disk fails."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import sqlite3
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+# A disk with less room than this takes nothing worth writing.
+_PROBE_BYTES = 1 << 20
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+# As SQLite words it, in which Dagster keeps its records.
+_SQLITE = ("database or disk is full", "disk I/O error", "readonly database", "unable to open database file")
+
+
+def why_unwritable(folder: Path) -> str | None:
+    """Why nothing can be written into a folder, in the system's words; None where it can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_PROBE_BYTES))
+            probe.flush()
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def fault_of_disk(error: BaseException | None) -> str | None:
+    """What an error, or one that led to it, says of the disk; None where it is about something else."""
+    while error:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            return error.strerror
+        if isinstance(error, sqlite3.OperationalError) and any(words in str(error) for words in _SQLITE):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def sync(*paths: Path) -> None:
