@@ -38,7 +38,6 @@ def model_charts(found: Found) -> str:
         comparisons=[(_TITLES.get(name, name.replace("_", " ")), bars) for name, bars in _bars(model)],
         match_rate=f"{found.rates.matches:.3g}",
         lookalikes={kind: f"{rate:.3g}" for kind, rate in found.rates.lookalikes.items()},
-        threshold=found.threshold,
         expected_f1=found.expected_f1,
         rules=[" and ".join(rule) for rule in found.rules],
         candidates=f"{found.candidates:,}",

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.linkage.blocking import block, choose_rules
-from transforms.linkage.clusters import Tree, cut, expected_f1, loose_components, trees
+from transforms.linkage.clusters import cut, expected_f1, loose_components, trees
 from transforms.linkage.model import Model, train, usable_columns
-from transforms.linkage.pairs import Pairs, Rates, Scorer, estimate_rates
+from transforms.linkage.pairs import Rates, Scorer, estimate_rates
 from transforms.linkage.policy import LinkagePolicy
 
 Floats = npt.NDArray[np.float64]
@@ -39,7 +39,6 @@ class Found:
     weight: Floats
     model: Model | None = None
     rates: Rates | None = None
-    threshold: float | None = None
     expected_f1: float | None = None
     candidates: int = 0
     rules: tuple[tuple[str, ...], ...] = ()
@@ -80,9 +79,7 @@ def find_links(
     watch.lap("score")
     components = loose_components(
         profiles,
-        pairs.left,
-        pairs.right,
-        rates.probabilities(pairs),
+        *_with_known(pairs.left, pairs.right, rates.probabilities(pairs), together),
         policy.loose_probability,
         policy.largest_component,
     )
@@ -90,8 +87,7 @@ def find_links(
     probability = rates.probabilities(within)
     watch.lap("score within components")
     forest = trees(components, within.left, within.right, probability, together)
-    threshold, expected = _threshold(profiles, forest, within, probability, policy)
-    cluster = cut(profiles, forest, threshold)
+    cluster = cut(profiles, forest, policy.least_probability)
     watch.lap("cluster")
     joined = cluster[within.left] == cluster[within.right]
     return Found(
@@ -102,8 +98,7 @@ def find_links(
         within.weight[joined],
         model,
         rates,
-        threshold,
-        expected,
+        round(expected_f1(cluster, within.left, within.right, probability), 4),
         candidates,
         tuple(rule.keys for rule in rules),
         None,
@@ -118,15 +113,17 @@ def _open(left: Ints, right: Ints, together: Ints | None) -> npt.NDArray[np.bool
     return (together[left] != together[right]) | (together[left] < 0)
 
 
-def _threshold(
-    profiles: int, forest: list[Tree], within: Pairs, probability: Floats, policy: LinkagePolicy
-) -> tuple[float, float]:
-    """The cut at half of the F1 that the model expects there, within the policy's bounds; and that F1."""
-    threshold, expected = (policy.lowest_cut + policy.highest_cut) / 2, 0.0
-    for _ in range(5):
-        expected = expected_f1(cut(profiles, forest, threshold), within.left, within.right, probability)
-        threshold = round(min(max(expected / 2, policy.lowest_cut), policy.highest_cut), 3)
-    return threshold, round(expected, 4)
+def _with_known(left: Ints, right: Ints, probability: Floats, together: Ints | None) -> tuple[Ints, Ints, Floats]:
+    """Pairs and, as certain ones, those that hold known groups together: each profile with the next of its group."""
+    if together is None:
+        return left, right, probability
+    order = np.argsort(together, kind="stable").astype(np.int32)
+    same = (together[order[1:]] == together[order[:-1]]) & (together[order[1:]] >= 0)
+    return (
+        np.concatenate([left, order[:-1][same]]),
+        np.concatenate([right, order[1:][same]]),
+        np.concatenate([probability, np.ones(int(same.sum()))]),
+    )
 
 
 def _nothing(profiles: int, reason: str) -> Found:

@@ -41,7 +41,7 @@ def profile_linker(
     policy = policy or load_policy(settings.linkage_policy)
 
     def link(identities: duckdb.DuckDBPyConnection) -> pa.Table:
-        resolved = identities.execute("SELECT identity_key, min(cluster) AS cluster FROM resolved GROUP BY 1")
+        resolved = identities.sql("SELECT identity_key, min(cluster) AS cluster FROM resolved GROUP BY 1")
         return link_profiles(settings, run_id, resolved.to_arrow_table(), policy, progress)
 
     return link
@@ -67,7 +67,7 @@ def link_profiles(
         records, together = _known_together(connection, resolved)
         model = store.model() if settings.linkage_model == "keep" else None
         found = find_links(connection, policy, model, together, progress)
-    links = _links(found, records, together)
+    links = _links(found, records, together, policy.least_probability)
     clusters = pa.table(
         {"record_id": pa.array(records, pa.string()), "cluster": pa.array(records[found.cluster], pa.string())},
         schema=CLUSTERS,
@@ -108,15 +108,15 @@ def _known_together(
     return np.asarray(rows["record_id"], dtype=object), np.asarray(rows["cluster"], dtype=np.int32)
 
 
-def _links(found: Found, records: npt.NDArray[Any], together: npt.NDArray[np.int32]) -> pa.Table:
-    """The pairs that carry the clusters: as likely as the cut, and not one customer already.
+def _links(found: Found, records: npt.NDArray[Any], together: npt.NDArray[np.int32], least: float) -> pa.Table:
+    """The pairs that carry the clusters: more likely than not, and not one customer already.
 
     Average linkage never joins two groups without such a pair between them.
     """
-    if found.model is None or found.threshold is None:
+    if found.model is None:
         return LINKS.empty_table()
     known = (together[found.left] == together[found.right]) & (together[found.left] >= 0)
-    kept = (found.probability >= found.threshold) & ~known
+    kept = (found.probability >= least) & ~known
     rows = pa.table(
         {
             "left_profile": pa.array(records[found.left[kept]], pa.string()),
@@ -140,7 +140,6 @@ def _state(found: Found, run_id: str, links: int) -> dict[str, Any]:
         "blocking_rules": [" and ".join(rule) for rule in found.rules],
         "match_rate": found.rates.matches if found.rates else None,
         "lookalikes_per_match": found.rates.lookalikes if found.rates else None,
-        "threshold": found.threshold,
         "expected_f1": found.expected_f1,
         "links": links,
         "reason": found.reason,

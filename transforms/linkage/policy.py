@@ -48,17 +48,16 @@ class LinkagePolicy(BaseModel):
     prior_strangers: PositiveFloat
     loose_probability: float = Field(gt=0, lt=1)
     largest_component: int = Field(ge=2)
-    lowest_cut: float = Field(gt=0, lt=1)
-    highest_cut: float = Field(gt=0, lt=1)
+    least_probability: float = Field(gt=0, lt=1)
     lookalikes: dict[Lookalike, LookalikePolicy]
     emails_made_of_names: ShareOfNames
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if not self.loose_probability <= self.lowest_cut <= self.highest_cut:
+        if self.loose_probability > self.least_probability:
             raise ValueError(
-                f"loose_probability {self.loose_probability} ≤ lowest_cut {self.lowest_cut} ≤ highest_cut"
-                f" {self.highest_cut} must hold: what is not in one component cannot become one cluster"
+                f"loose_probability {self.loose_probability} must not be above least_probability"
+                f" {self.least_probability}: what is not in one component cannot become one cluster"
             )
         return self
 
