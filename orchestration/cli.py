@@ -108,7 +108,7 @@ def main() -> None:
         app()
     except Exception as error:
         home = Settings().home
-        fault = fault_of_disk(error) or why_unwritable(home)
+        fault = why_unwritable(home) or fault_of_disk(error)
         if fault is None:
             raise
         remedy = "make room as docs/operations.md says under 'Disk full', or have it writable, and run again"
