@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import numpy as np
+
+from transforms.linkage.clusters import cut, expected_f1, loose_components, trees
+
+Pair = tuple[int, int, float]
+
+
+def arrays(*pairs: Pair) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    left, right, probability = zip(*pairs, strict=True) if pairs else ((), (), ())
+    return np.array(left, dtype=np.int32), np.array(right, dtype=np.int32), np.array(probability, dtype=float)
+
+
+def groups(label: np.ndarray) -> set[frozenset[int]]:
+    return {frozenset(np.flatnonzero(label == name).tolist()) for name in set(label.tolist()) if name >= 0}
+
+
+def clusters(profiles: int, *pairs: Pair, together: list[int] | None = None) -> set[frozenset[int]]:
+    left, right, probability = arrays(*pairs)
+    components = loose_components(profiles, left, right, probability, 0.05, 100)
+    known = None if together is None else np.array(together, dtype=np.int32)
+    return groups(cut(profiles, trees(components, left, right, probability, known), 0.5))
+
+
+def test_pairs_below_the_floor_join_nobody() -> None:
+    component = loose_components(4, *arrays((0, 1, 0.06), (2, 3, 0.04)), 0.05, 100)
+    assert groups(component) == {frozenset({0, 1})}
+    assert component[2] == component[3] == -1
+
+
+def test_a_component_over_the_cap_comes_apart_at_its_weakest_pairs() -> None:
+    """Failure case 37: two groups of three that one weak pair joins."""
+    sure = [(0, 1, 0.99), (1, 2, 0.99), (3, 4, 0.98), (4, 5, 0.98)]
+    pairs = arrays(*sure, (2, 3, 0.2))
+    assert groups(loose_components(6, *pairs, 0.05, 6)) == {frozenset(range(6))}
+    assert groups(loose_components(6, *pairs, 0.05, 5)) == {frozenset({0, 1, 2}), frozenset({3, 4, 5})}
+
+
+def test_a_crowd_of_certain_pairs_over_the_cap_is_left_alone() -> None:
+    crowd = arrays(*((0, i, 1.0) for i in range(1, 50)))
+    assert groups(loose_components(50, *crowd, 0.05, 10)) == set()
+
+
+def test_one_bad_pair_joins_nobody() -> None:
+    """Components would make one of five; the mean over the six pairs between the groups is 0.15."""
+    assert clusters(5, (0, 1, 0.95), (2, 3, 0.95), (2, 4, 0.95), (3, 4, 0.95), (1, 2, 0.9)) == {
+        frozenset({0, 1}),
+        frozenset({2, 3, 4}),
+    }
+
+
+def test_a_missing_pair_does_not_part_what_the_others_hold() -> None:
+    assert clusters(3, (0, 1, 0.9), (1, 2, 0.99)) == {frozenset({0}), frozenset({1, 2})}
+    assert clusters(3, (0, 1, 0.9), (1, 2, 0.99), (0, 2, 0.2)) == {frozenset({0, 1, 2})}
+
+
+def test_what_identifiers_join_is_one_group() -> None:
+    """0 and 1 are one person; 2 is like 0 alone, so that the mean of its two pairs is below a half."""
+    assert clusters(3, (0, 1, 0.1), (0, 2, 0.9)) == {frozenset({0, 2}), frozenset({1})}
+    assert clusters(3, (0, 1, 0.1), (0, 2, 0.9), together=[7, 7, -1]) == {frozenset({0, 1}), frozenset({2})}
+
+
+def test_the_order_of_pairs_does_not_matter() -> None:
+    chance = np.random.default_rng(3)
+    left, right = np.triu_indices(40, 1)
+    left, right = left.astype(np.int32), right.astype(np.int32)
+    probability = chance.random(len(left)).round(2)
+    shuffled = chance.permutation(len(left))
+
+    def found(order: np.ndarray) -> list[int]:
+        pairs = left[order], right[order], probability[order]
+        components = loose_components(40, *pairs, 0.05, 100)
+        return cut(40, trees(components, *pairs), 0.5).tolist()
+
+    assert found(np.arange(len(left))) == found(shuffled)
+
+
+def test_no_pairs_no_clusters() -> None:
+    assert clusters(3) == {frozenset({0}), frozenset({1}), frozenset({2})}
+
+
+def test_the_expected_f1_of_a_worked_example() -> None:
+    """Pairs of 0.8 joined and 0.4 apart: 2 · 0.8 / (1 pair found + 1.2 expected)."""
+    left, right, probability = arrays((0, 1, 0.8), (1, 2, 0.4))
+    assert expected_f1(np.array([0, 0, 2]), left, right, probability) == 1.6 / 2.2
