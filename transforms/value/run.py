@@ -158,7 +158,10 @@ def _orders(
     if name in NAIVE:
         return orders_of_rule(name, known, window, discount)
     if name == TREES:
-        taught = trees.teach(histories_at_cut(connection, window))
+        try:
+            taught = trees.teach(histories_at_cut(connection, window))
+        except ValueError:
+            return None
         return orders_of_trees(taught, window.holdout_days, known, float(window.horizon_days), discount)
     return None
 

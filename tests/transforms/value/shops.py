@@ -51,7 +51,7 @@ def write_warehouse(home: Path, days: pl.DataFrame, net: pl.DataFrame | None = N
     returns, where it is not the sum of the days."""
     settings = Settings(home=home)
     home.mkdir(parents=True, exist_ok=True)
-    days = pl.DataFrame(days, schema=PURCHASE_DAYS) if not len(days.columns) else days.select(*PURCHASE_DAYS)
+    days = days.select(*PURCHASE_DAYS) if days.columns else pl.DataFrame(schema=PURCHASE_DAYS)
     value = days.group_by("customer_id", "currency").agg(
         pl.col("net_amount").sum().alias("net_revenue_amount"), pl.len().alias("purchase_days")
     )

@@ -16,8 +16,9 @@ from scipy.special import gammaln, hyp2f1, psi
 
 from transforms.value.sample import Floats, Sample
 
-# a = 1 is a removable singularity of the expectation: beside it the formula loses no more than ten digits.
-_NUDGE = 1e-6
+# a = 1 is a removable singularity of the expectation: its mean on both sides is right to ten digits.
+_NUDGE = 1e-5
+_MOST_TERMS = 20_000
 
 
 class BetaGeometric:
@@ -82,16 +83,39 @@ class BetaGeometric:
         This is the published expectation after Euler's transformation, which keeps its arguments small.
         """
         r, alpha, a, b = parameters
-        a = 1 + np.copysign(_NUDGE, a - 1) if abs(a - 1) < _NUDGE else a
+        if abs(a - 1) < _NUDGE / 2:
+            beside = [
+                self.orders_if_alive(np.array([r, alpha, 1 + side, b]), x, t, horizon) for side in (-_NUDGE, _NUDGE)
+            ]
+            return (beside[0] + beside[1]) / 2
         z = horizon / (alpha + t + horizon)
         top = a + b + x + self._extra - 1
-        series = hyp2f1(a + b + self._extra - 1 - r, a - 1, top, z)
+        series = _hyp2f1(a + b + self._extra - 1 - r, a - 1, top, z)
         return top / (a - 1) * (1 - np.exp((a - 1) * np.log1p(-z)) * series)
 
     def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
         """1 − ((α+T)/(α+T+h))^(r+x): nobody leaves but at a purchase."""
         r, alpha, _, _ = parameters
         return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + t)))
+
+
+def _hyp2f1(a: float, b: float, c: Floats, z: Floats) -> Floats:
+    """₂F₁(a, b; c; z) for 0 ≤ z < 1 and c > 0; where SciPy gives up (c − a − b a whole number), by its power series."""
+    found = hyp2f1(a, b, c, z)
+    lost = ~np.isfinite(found)
+    if lost.any():
+        found = np.where(lost, 0.0, found)
+        c, z = (np.broadcast_to(values, found.shape)[lost] for values in (c, z))
+        term, total = np.ones_like(c), np.ones_like(c)
+        # What overflows stays no number: whoever asked takes another model.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for n in range(_MOST_TERMS):
+                term = term * (a + n) * (b + n) / ((c + n) * (n + 1)) * z
+                total = total + term
+                if (np.abs(term) <= 1e-16 * np.abs(total)).all():
+                    break
+        found[lost] = total
+    return found
 
 
 BG_NBD = BetaGeometric("bg_nbd", leaves_after_first=False)

@@ -4,8 +4,8 @@
 
 The integral is usually written with two ₂F₁, which overflow and cancel. Here it is taken by Gauss-Legendre: over
 ln(α+τ) where the integrand falls by less than a factor of e³⁰, which twenty points follow to the last digits; else over
-w = ((α+tx)/(α+τ))^(r+s+x), which turns the steep part into a straight line, so that what remains to integrate is
-((α+τ)/(β+τ))^(s+1), which hardly bends.
+w = ((α+tx)/(α+τ))^k, where k is the mean steepness, so that what remains to integrate has the same height at both ends
+and hardly bends between them.
 """
 
 from __future__ import annotations
@@ -92,13 +92,15 @@ def _left(
     All in τ/β: where hardly anybody leaves, s and β grow together, and powers of β alone would overflow.
     """
     r, alpha, s, beta = parameters
-    power = r + s + x
     log_start = np.log(alpha + tx)
     span = np.log(alpha + t) - log_start
-    is_steep = power * span > _STEEP
-    least = np.exp(-power * span)
-    # What is left of the integrand beside (β+τ): rising with s in w, falling with r + x in ln(α+τ).
-    slope = np.where(is_steep, s, -(r + x)) + 1
+    # By how much the logarithm of the integrand falls from one end to the other.
+    fall = (r + x - 1) * span + (s + 1) * (np.log1p(t / beta) - np.log1p(tx / beta))
+    is_steep = fall > _STEEP
+    power = np.divide(fall, span, out=np.ones_like(fall), where=is_steep)
+    least = np.exp(-np.where(is_steep, fall, 0.0))
+    # What is left of the integrand beside (β+τ).
+    slope = np.where(is_steep, power, 0.0) + 1 - r - x
     total = np.zeros(np.broadcast(x, tx, t).shape)
     log_a, by_a, log_b, part = (np.zeros_like(total) for _ in range(4))
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):

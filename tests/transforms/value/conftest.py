@@ -1,0 +1,60 @@
+"""The CDNOW sample of the papers, and the folder of public datasets."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from transforms.settings import PROJECT_DIR
+from transforms.value.sample import Floats, Sample, sample_of
+
+
+@dataclass(frozen=True)
+class Papers:
+    """The 2,357 customers of the papers at 1997-09-30 in weeks, and their purchase days in the 39 weeks after."""
+
+    x: Floats
+    tx: Floats
+    t: Floats
+    later: Floats
+
+    @property
+    def sample(self) -> Sample:
+        """As a sample."""
+        return sample_of(self.x, self.tx, self.t)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    folder = Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT_DIR.parent / "shared" / "data")
+    if not (folder / "cdnow").is_dir():
+        pytest.skip(f"no real data: {folder} lacks cdnow; WATERSHED_REAL_DATA names the folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def papers(data_folder: Path) -> Papers:
+    days = pl.read_parquet(data_folder / "cdnow" / "cdnow_sample.parquet").select("customer_id", "date").unique()
+    cut = pl.date(1997, 9, 30)
+    known = pl.col("date").filter(pl.col("date") <= cut)
+    rows = (
+        days.group_by("customer_id")
+        .agg(
+            x=(known.len() - 1),
+            tx=(known.max() - known.min()).dt.total_days() / 7,
+            t=(cut - known.min()).dt.total_days() / 7,
+            later=(pl.col("date") > cut).sum(),
+        )
+        .sort("customer_id")
+    )
+    return Papers(*(rows[name].cast(pl.Float64).to_numpy() for name in ("x", "tx", "t", "later")))
+
+
+def array(*values: float) -> Floats:
+    """Numbers as an array."""
+    return np.array(values, dtype=np.float64)
