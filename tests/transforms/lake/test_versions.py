@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from pathlib import Path
 from typing import Any
@@ -264,3 +265,15 @@ def test_an_empty_snapshot_of_a_small_table_is_held(tmp_path: Path) -> None:
     (record,) = shop.load().held
     assert (record.reason or "").startswith("held: 100.0% of the records are gone")
     assert shop.query(CURRENT) == [("1", "9.90"), ("2", "9.90")]
+
+
+@pytest.mark.parametrize("mode", ["snapshot", "upsert"])
+def test_what_came_last_counts_though_the_clock_was_set_back(tmp_path: Path, mode: str) -> None:
+    by_arrival = {"latestBy": "_received_at"} if mode == "upsert" else {}
+    shop = Shop(tmp_path, document(loadMode=mode, **by_arrival))
+    shop.deliver(csv_file(sale("1", 1, "1.00")), "a.csv")
+    shop.load()
+    shop.now -= dt.timedelta(days=1)
+    shop.deliver(csv_file(sale("1", 1, "2.00")), "b.csv")
+    shop.load()
+    assert shop.query(CURRENT) == [("1", "2.00")]
