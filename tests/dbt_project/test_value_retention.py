@@ -75,7 +75,7 @@ def waits_of(purchases: Purchases) -> list[tuple[int, bool]]:
     return [(wait.days, came) for wait, came in found]
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=30, deadline=None)
 @given(purchases=companies)
 def test_survival_is_the_product_limit_with_greenwoods_error(purchases: Purchases) -> None:
     rows = modelled(purchases, "marts.survival_second_purchase")["marts.survival_second_purchase"]

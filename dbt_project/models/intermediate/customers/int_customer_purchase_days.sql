@@ -1,7 +1,7 @@
 with
 
--- What returns took back of earlier orders of their source, as far as they name them. What an order takes back of itself
--- is in its own amount already.
+-- What returns took back of earlier orders of their source, as far as they name them. What an order takes back of
+-- itself is in its own amount already.
 taken_back as (
     select
         source,

@@ -16,6 +16,7 @@ before as (
         ) as turn
     from {{ ref('int_segments_before') }} as told
     left join {{ source('identity', 'aliases') }} as aliases on told.customer_id = aliases.old_customer_id
+    where told.customer_id is not null
 )
 
 select

@@ -37,3 +37,18 @@ from lines
 where
     place = 1
     and currency is not null
+
+union all
+
+-- A build that knew no buyer is one, too.
+select
+    previous.as_of_date as previous_as_of_date,
+    nothing.customer_id,
+    nothing.currency,
+    nothing.segment,
+    nothing.last_purchase_date,
+    nothing.window_purchase_days,
+    nothing.window_net_revenue_amount
+from previous
+left join lines as nothing on 1 = 0
+where previous.as_of_date is not null

@@ -42,6 +42,7 @@ before as (
         count(*) as customers,
         sum(window_net_revenue_amount) as net_revenue_amount
     from {{ ref('int_segments_before') }}
+    where segment is not null
     group by segment, currency
 )
 
