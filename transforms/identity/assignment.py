@@ -6,7 +6,8 @@ and the others become aliases. An id that was an alias comes back when its ident
 remembers the id that it first belonged to (its origin). What is left is new, and gets a keyed hash of its founding
 identifier, so that a rebuild from nothing gives the same data the same ids.
 
-Ties fall, in this order, to: the cluster whose identifiers have the id as origin, the older id, the lesser id, the
+Only identifiers that the last run's data held count at first: one that comes back brings no id with it. Ties fall, in
+this order, to: the greater overlap with absent ones, the cluster whose identifiers have the id as origin, the older id, the lesser id, the
 cluster that was founded first.
 """
 
@@ -70,10 +71,12 @@ def _found_clusters(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _count_votes(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make ``votes`` (cluster, last_id, origin_id, identifiers)."""
+    """Make ``votes`` (cluster, last_id, origin_id, identifiers, present): those of the last run's data count first, so
+    that an identifier that comes back brings no id with it."""
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE votes AS
-        SELECT l.cluster, r.customer_id AS last_id, r.origin_id, count(*) AS identifiers
+        SELECT l.cluster, r.customer_id AS last_id, r.origin_id, count(*) AS identifiers,
+               count(*) FILTER (r.is_present) AS present
         FROM linked l JOIN last_registry r USING (identifier_key)
         GROUP BY ALL
     """)
@@ -87,7 +90,7 @@ def _match(connection: duckdb.DuckDBPyConnection, by: str) -> int:
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE candidates AS
         WITH overlap AS (
-            SELECT cluster, {by} AS customer_id, sum(identifiers) AS shared,
+            SELECT cluster, {by} AS customer_id, sum(present) AS present, sum(identifiers) AS shared,
                    sum(CASE WHEN origin_id = {by} THEN identifiers ELSE 0 END) AS native
             FROM votes
             WHERE cluster NOT IN (SELECT cluster FROM customer_of_cluster)
@@ -101,7 +104,7 @@ def _match(connection: duckdb.DuckDBPyConnection, by: str) -> int:
         SELECT c.cluster, c.customer_id
         FROM candidates c JOIN founders f USING (cluster) LEFT JOIN last_issued i USING (customer_id)
         WHERE NOT c.sure
-        ORDER BY c.shared DESC, c.native DESC, i.generation, c.customer_id, f.founded
+        ORDER BY c.present DESC, c.shared DESC, c.native DESC, i.generation, c.customer_id, f.founded
     """).fetchall()
     clusters: set[int] = set()
     ids: set[str] = set()

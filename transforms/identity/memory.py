@@ -28,11 +28,19 @@ def load_last_state(connection: duckdb.DuckDBPyConnection, store: IdentityStore,
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in SCHEMAS[table].items())
             rows = f"SELECT {nothing} LIMIT 0"
         connection.execute(f"CREATE OR REPLACE TEMP TABLE last_{table} AS {rows}")
+    present = "false"
+    if store.exists():
+        file = store.remembered / "identifiers.parquet"
+        known = f"SELECT identifier_key FROM read_parquet({literal(file)}) WHERE customer_id IS NOT NULL"
+        present = f"identifier_key IN ({known})"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE last_registry AS SELECT *, {present} AS is_present FROM last_registry"
+    )
     if store.exists() and store.state()["secret_fingerprint"] != secret_fingerprint(secret):
         connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE last_registry AS
             SELECT keyed_hash(i.identifier_type || ':' || i.identifier_value, 32) AS identifier_key,
-                   r.customer_id, r.origin_id
+                   r.customer_id, r.origin_id, r.is_present
             FROM last_registry r
             JOIN read_parquet({literal(store.remembered / "identifiers.parquet")}) i USING (identifier_key)
         """)

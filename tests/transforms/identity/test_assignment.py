@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from transforms.identity import resolve
+from transforms.identity import settle
 from transforms.identity.assignment import _unused_id
 from transforms.identity.keys import keyed_hash
 from transforms.settings import Settings
@@ -177,7 +177,7 @@ def test_customers_whose_hashes_collide_have_ids_of_their_own(town: Town, monkey
                  ELSE left(md5(text), length) END
         """)
 
-    monkeypatch.setattr(resolve, "define_keyed_hash", poor_hash)
+    monkeypatch.setattr(settle, "define_keyed_hash", poor_hash)
     rows = [row for i in range(12) for row in person(f"{'N' * i}")]
     outcome = town.resolve(rows)
     assert outcome.customers["customer_id"].n_unique() == outcome.report.customers == 12

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from xml.etree import ElementTree
 
 import duckdb
 import pytest
 
 from tests.transforms.identity.town import REGIONS, Row, Town, identity_key, seen
 from transforms.identity.explain import ExplainError, Explanation, explain
+from transforms.identity.picture import draw_customer
 
 ORDER = seen("shop", 1, email="Ann@example.com", phone="0151 27491836", loyalty_id="L-100001")
 LOGIN = seen("app", 2, phone="+49 151 27491836", device_id="d-000001", app_user_id="ann-account")
 VISIT = seen("app", 3, records=5, device_id="d-000001")
-BOB = seen("shop", 4, email="bob@example.com", loyalty_id="L-200002")
+BOB = seen("shop", 4, email="bob@example.com", payment_token="tok-bob-0001")
 HOUSEHOLD = [seen("till", n, payment_token="tok-shared-1", app_user_id=f"user-{n}") for n in range(3)]
 ROWS: list[Row] = [ORDER, LOGIN, VISIT, BOB, *HOUSEHOLD]
 
@@ -141,3 +143,66 @@ def test_a_run_that_writes_the_warehouse_is_not_disturbed(resolved: Town) -> Non
         with pytest.raises(ExplainError, match=r"a run is writing .*; ask again"):
             ask(resolved, "ann@example.com")
         writer.kill()
+
+
+def with_records(town: Town) -> Town:
+    town.know({"crm:1": ORDER, "crm:2": BOB, "crm:8": None, "crm:9": None})
+    return town
+
+
+def test_a_way_over_a_link_says_how_likely_it_is_and_that_it_is_a_bridge(town: Town) -> None:
+    with_records(town).resolve(ROWS, likely=[("crm:1", "crm:2", 0.987)])
+    found = ask(town, "ann-account", "bob@example.com")
+    (link,) = [hop for hop in found.path if hop.rule != "seen_together"]
+    assert (link.rule, link.probability, link.observation) == ("probabilistic", 0.987, None)
+    assert link.is_bridge and link.bridge_side == 2
+    assert found.path[0].start == "app_user_id ann-account" and found.path[-1].end == "email bob@example.com"
+
+
+def test_the_way_over_strong_identifiers_is_taken_though_it_is_longer(town: Town) -> None:
+    """A device would do it in one step; cards and accounts take two, each worth more."""
+    rows = [
+        seen("shop", email="ann@example.com", device_id="d-000001"),
+        seen("web", device_id="d-000001", phone="015127491836"),
+        seen("shop", email="ann@example.com", app_user_id="ann-account"),
+        seen("app", app_user_id="ann-account", phone="015127491836"),
+    ]
+    town.resolve(rows)
+    assert [hop.end for hop in ask(town, "ann@example.com", "015127491836").path] == [
+        "app_user_id ann-account",
+        "phone +4915127491836",
+    ]
+
+
+def test_records_without_identifiers_are_explained_by_the_link_that_made_them_somebodys(town: Town) -> None:
+    with_records(town).resolve(ROWS, likely=[("crm:8", "crm:9", 0.95), ("crm:9", "crm:2", 0.99)])
+    found = ask(town, "crm:8", "bob@example.com")
+    assert [(hop.start, hop.rule) for hop in found.path[:2]] == [
+        ("record crm:8", "probabilistic"),
+        ("record crm:9", "probabilistic"),
+    ]
+
+
+def test_decisions_about_two_customers_are_told_with_line_author_and_reason(town: Town) -> None:
+    with_records(town).decide("never_link,crm:1,email:bob@example.com")
+    town.resolve(ROWS, likely=[("crm:1", "crm:2", 0.99)])
+    found = ask(town, "ann@example.com", "bob@example.com")
+    (decided,) = found.decisions
+    assert (decided.line, decided.action, decided.author, decided.reason) == (2, "never_link", "ann", "she said so")
+    assert [(link.rule, link.reason) for link in found.refused] == [
+        ("probabilistic", "would join what never_link keeps apart")
+    ]
+    assert ask(town, "user-0", "user-1").decisions == ()
+
+
+def test_a_picture_shows_identifiers_masked_and_the_same_each_time(town: Town) -> None:
+    with_records(town).resolve(ROWS, likely=[("crm:1", "crm:2", 0.99)])
+    customer = ask(town, "ann@example.com").first.customer_id
+    drawing = draw_customer(town.settings, str(customer))
+    assert drawing == draw_customer(town.settings, str(customer))
+    root = ElementTree.fromstring(drawing)  # noqa: S314 - our own drawing
+    texts = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert f"Customer {customer}" in texts and "***836" in texts
+    assert "probabilistic" in drawing
+    for value in ("ann@example.com", "27491836", "L-100001", "d-000001", "ann-account"):
+        assert value not in drawing
