@@ -9,7 +9,7 @@ import numpy as np
 
 from transforms.value.candidates import LAST_PERIOD, OWN_RATE, Fit, last_period, own_rate
 from transforms.value.models import discounted_orders
-from transforms.value.sample import Floats
+from transforms.value.sample import Floats, grouped
 from transforms.value.summary import Histories, Window
 from transforms.value.trees import Forecast
 
@@ -71,17 +71,17 @@ def _orders_of_chunk(
         raise LookupError(f"{model.name} was not accepted: {fit.verdict.reason}")
     covariance = optimum.covariance
     # Of one (x, T) there are many tx, and what follows from being alive depends on the former two alone.
-    pairs, place = np.unique(np.column_stack([x, t]), axis=0, return_inverse=True)
-    place = place.reshape(-1)
+    first, place = grouped(x, t)
+    pair_x, pair_t = x[first], t[first]
 
     def discounted(log_parameters: Floats) -> Floats:
         parameters = np.exp(log_parameters)
-        alive = discounted_orders(model, parameters, pairs[:, 0], pairs[:, 1], horizon, discount)
+        alive = discounted_orders(model, parameters, pair_x, pair_t, horizon, discount)
         return model.p_alive(parameters, x, tx, t) * alive[place]
 
     at = optimum.log_parameters
     expected = model.p_alive(fit.parameters, x, tx, t) * model.orders_if_alive(
-        fit.parameters, pairs[:, 0], pairs[:, 1], horizon
+        fit.parameters, pair_x, pair_t, horizon
     ).take(place)
     value = discounted(at)
     slopes = []

@@ -15,7 +15,7 @@ from transforms.value.summary import Histories
 
 Forecast = Callable[[Histories], Floats]
 # More rows teach the trees nothing new, and cost seconds.
-_MOST_ROWS = 50_000
+_MOST_ROWS = 20_000
 MIN_CUSTOMERS = 200
 
 
@@ -33,13 +33,26 @@ def teach(known: Histories) -> Forecast:
         raise ValueError("too few customers, or none who came back, to learn from")
     # A second and a half of imports that only a run needs.
     from sklearn.ensemble import HistGradientBoostingRegressor  # pyright: ignore[reportMissingImports]
+    from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingImports]
 
     stride = -(-len(known.x) // _MOST_ROWS)
     learner = HistGradientBoostingRegressor(
-        loss="poisson", max_iter=100, max_leaf_nodes=15, min_samples_leaf=20, early_stopping=False, random_state=0
+        loss="poisson",
+        max_iter=100,
+        max_leaf_nodes=15,
+        min_samples_leaf=20,
+        early_stopping=False,
+        random_state=0,  # pyright: ignore[reportArgumentType]
     )
-    learner.fit(_features(known)[::stride], known.later[::stride], sample_weight=known.weight[::stride])
-    return lambda histories: np.asarray(learner.predict(_features(histories)), dtype=np.float64)
+    # On a busy machine its threads wait for each other longer than one of them would work.
+    with threadpool_limits(1):
+        learner.fit(_features(known)[::stride], known.later[::stride], sample_weight=known.weight[::stride])
+
+    def forecast(histories: Histories) -> Floats:
+        with threadpool_limits(1):
+            return np.asarray(learner.predict(_features(histories)), dtype=np.float64)
+
+    return forecast
 
 
 def _features(histories: Histories) -> Floats:
