@@ -142,15 +142,27 @@ COMPARISONS = {
     "the RFM window": Comparison(
         "window_buyers window_repeat_buyers repurchase_rate window_purchase_days window_currencies",
         "",
-        # Who is scored has bought in the window; what was bought stands in the timeline, too.
-        "WITH days AS (SELECT customer_id, occurred_date FROM warehouse.marts.customer_timeline"
-        " WHERE touchpoint_type = 'order'"
-        " AND occurred_date > (SELECT as_of_date - 365 FROM warehouse.marts.publication)"
-        " GROUP BY customer_id, occurred_date HAVING max(amount) > 0),"
-        " buyers AS (SELECT customer_id, count(*) AS days FROM days GROUP BY customer_id)"
-        " SELECT count(*) AS window_buyers, count(*) FILTER (days > 1) AS window_repeat_buyers,"
-        " count(*) FILTER (days > 1) / count(*) AS repurchase_rate, sum(days) AS window_purchase_days,"
-        " 1 AS window_currencies FROM buyers",
+        "SELECT buyers AS window_buyers, repeat_buyers AS window_repeat_buyers, repurchase_rate,"
+        " (SELECT sum(purchase_days) FROM warehouse.marts.customer_360 WHERE segment <> 'Lapsed') -"
+        # Of those who bought in the window, the purchase days before it.
+        " (SELECT sum(c.historic_orders - r.purchase_days) FROM warehouse.marts.customer_clv AS c"
+        " JOIN warehouse.marts.customer_rfm AS r USING (customer_id) WHERE r.segment <> 'Lapsed')"
+        " AS window_purchase_days, 1 AS window_currencies"
+        " FROM warehouse.marts.repurchase_rates WHERE window_end_date = as_of_date",
+    ),
+    "who is leaving": Comparison(
+        "leaving_customers value_at_stake leaving_currencies",
+        "customer__leaving_stage",
+        "SELECT journey_stage AS customer__leaving_stage, count(*) AS leaving_customers,"
+        " sum(coalesce(c.predicted_clv_amount, r.net_revenue_amount)) AS value_at_stake, 1 AS leaving_currencies"
+        " FROM warehouse.marts.customer_360 AS c JOIN warehouse.marts.customer_rfm AS r USING (customer_id)"
+        " WHERE journey_stage IN ('at_risk', 'dormant') GROUP BY 1",
+    ),
+    "why segments changed": Comparison(
+        "segment_changers",
+        "customer__change_cause",
+        "SELECT cause AS customer__change_cause, count(*) AS segment_changers"
+        " FROM warehouse.marts.segment_changes GROUP BY 1",
     ),
     "days in stage": Comparison(
         "mean_days_in_stage",

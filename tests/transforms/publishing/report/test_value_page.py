@@ -58,7 +58,8 @@ def test_moves_are_those_of_the_last_month_and_causes_those_since_the_last_build
 
 def test_the_forecast_is_named_and_counted_by_currency(page: Page) -> None:
     for text in (
-        "The forecast for 3 of 4 buyers is that of Pareto/NBD, which passed its diagnostics",
+        "The forecast for 3 of 4 buyers is that of Pareto/NBD, which passed its diagnostics and was chosen by the"
+        " backtest. In sum it was 13.0 % too low over the days held out.",
         "Expected EUR 752 EUR 250.67 on average, EUR 40.00 in the middle",
         "Repurchase rate 65.0 % +5.0 pts",
     ):

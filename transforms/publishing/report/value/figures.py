@@ -161,7 +161,17 @@ def forecast_sentence(report: ValueReport) -> str:
         return f"A lesser model stands in{who}: {model}{f' ({why})' if why else ''}."
     if main.fit_status == "naive":
         return f"No model did better than a plain rule, so the rule is used{who}: {model}{f' ({why})' if why else ''}."
-    return f"The forecast{who} is that of {model}, which passed its diagnostics and was chosen by the backtest."
+    said = f"The forecast{who} is that of {model}, which passed its diagnostics and was chosen by the backtest."
+    chosen = next((metric for metric in report.metrics if metric.role == "chosen" and metric.bias is not None), None)
+    if chosen is None or chosen.bias is None:
+        return said
+    side = "too high" if chosen.bias > 0 else "too low"
+    return f"{said} In sum it was {wording.share(abs(chosen.bias))} {side} over the days held out."
+
+
+def is_sound(report: ValueReport) -> bool:
+    """Whether the forecast is that of a model that holds, for most buyers."""
+    return bool(report.standings) and report.standings[0].fit_status == "accepted"
 
 
 def forecast_scope(report: ValueReport) -> str:
