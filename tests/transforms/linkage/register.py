@@ -17,11 +17,53 @@ from transforms.linkage.policy import LinkagePolicy, load_policy
 
 Profile = dict[str, Any]
 
-_FIRST = "an be cla do el fri ge hel in jo ka lu mar no ol pe ro sa ti ul vi wi yo za".split()
-_LAST = "na ta ra rin do ke us bert fred gard hild mut lind ger".split()
-_STEMS = "acker berg burg dorf eich fels grab hof kirch lind mühl ober rosen stein wald weide".split()
-_ENDS = "er mann meier bauer hardt felder inger ner huber winkel".split()
-_TOWNS = "Ahlen Borken Celle Düren Emden Fulda Gotha Halle Jena Kamen Lemgo Minden".split()
+_FIRST = (
+    "an",
+    "be",
+    "cla",
+    "do",
+    "el",
+    "fri",
+    "ge",
+    "hel",
+    "in",
+    "jo",
+    "ka",
+    "lu",
+    "mar",
+    "no",
+    "ol",
+    "pe",
+    "ro",
+    "sa",
+    "ti",
+    "ul",
+    "vi",
+    "wi",
+    "yo",
+    "za",
+)
+_LAST = ("na", "ta", "ra", "rin", "do", "ke", "us", "bert", "fred", "gard", "hild", "mut", "lind", "ger")
+_STEMS = (
+    "acker",
+    "berg",
+    "burg",
+    "dorf",
+    "eich",
+    "fels",
+    "grab",
+    "hof",
+    "kirch",
+    "lind",
+    "mühl",
+    "ober",
+    "rosen",
+    "stein",
+    "wald",
+    "weide",
+)
+_ENDS = ("er", "mann", "meier", "bauer", "hardt", "felder", "inger", "ner", "huber", "winkel")
+_TOWNS = ("Ahlen", "Borken", "Celle", "Düren", "Emden", "Fulda", "Gotha", "Halle", "Jena", "Kamen", "Lemgo", "Minden")
 
 SCHEMA = {
     "record_id": pl.String,

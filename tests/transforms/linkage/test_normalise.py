@@ -34,7 +34,9 @@ def test_a_whole_name_is_parted(full: str) -> None:
 
 
 def test_what_else_a_whole_name_holds_is_evidence_of_its_own() -> None:
-    (row,) = read({"given_name": "Thomas", "family_name": "Chudleigh", "full_name": "Thomas Clifford, 1st of Chudleigh"})
+    (row,) = read(
+        {"given_name": "Thomas", "family_name": "Chudleigh", "full_name": "Thomas Clifford, 1st of Chudleigh"}
+    )
     assert row["other_names"] == ["1st", "clifford"]
 
 

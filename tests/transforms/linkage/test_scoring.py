@@ -24,7 +24,9 @@ def test_scores_are_those_of_counting_by_hand(labels: list[tuple[int, str]]) -> 
     mine = [{j for j in indexes if found[j] == found[i]} for i in indexes]
     theirs = [{j for j in indexes if truth[j] == truth[i]} for i in indexes]
     both = [a & b for a, b in zip(mine, theirs, strict=True)]
-    assert score.b3_precision == pytest.approx(sum(len(b) / len(m) for b, m in zip(both, mine, strict=True)) / len(both))
+    assert score.b3_precision == pytest.approx(
+        sum(len(b) / len(m) for b, m in zip(both, mine, strict=True)) / len(both)
+    )
     assert score.b3_recall == pytest.approx(sum(len(b) / len(t) for b, t in zip(both, theirs, strict=True)) / len(both))
     clusters, people = set(map(frozenset, mine)), set(map(frozenset, theirs))
     assert score.exact_precision == pytest.approx(len(clusters & people) / len(clusters))
