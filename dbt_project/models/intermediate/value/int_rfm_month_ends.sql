@@ -1,18 +1,14 @@
+{%- set months = range(var('rfm_migration_months') + 1) -%}
 with
 
 -- The ends of the last complete months, as_of included where it is one.
 month_ends as (
-    {% for month in range(var('rfm_migration_months') + 1) -%}
-    select {{ last_month_end(month) }} as build
+    {% for month in months -%}
+    select
+        {{ month }} as months_before,
+        {{ last_month_end(month) }} as build
     {{ 'union all' if not loop.last }}
     {% endfor %}
-),
-
-window_days as (
-    select
-        build,
-        {{ explode(days_from_to(add_days('build', 1 - var('rfm_window_days')), 'build')) }} as day
-    from month_ends
 ),
 
 customer_days as (
@@ -36,41 +32,57 @@ customer_days as (
     from {{ ref('int_customer_purchase_days') }}
 ),
 
-in_window as (
-    select
-        window_days.build,
-        customer_days.customer_id,
-        max(customer_days.currency) as currency,
-        sum(customer_days.purchase_days) as window_purchase_days,
-        max(case when customer_days.purchase_days = 1 then customer_days.day end) as last_purchase_date,
-        coalesce(sum(customer_days.net_amount), 0) as window_net_revenue_amount
-    from customer_days
-    inner join window_days on customer_days.day = window_days.day
-    group by window_days.build, customer_days.customer_id
-),
-
-first_purchases as (
+-- One pass over the orders with a sum for each window: a row for each order and window would be nine times as many.
+summed as (
     select
         customer_id,
-        min(purchase_date) as first_purchase_date
-    from {{ ref('int_customer_purchase_days') }}
+        max(currency) as currency,
+        {%- for month in months %}
+        {%- set in_window -%}
+        day > {{ add_days(last_month_end(month), 0 - var('rfm_window_days')) }} and day <= {{ last_month_end(month) }}
+        {%- endset %}
+        sum(case when {{ in_window }} then purchase_days else 0 end) as purchase_days_{{ month }},
+        sum(case when {{ in_window }} then net_amount end) as net_revenue_amount_{{ month }},
+        max(case when {{ in_window }} and purchase_days = 1 then day end) as last_purchase_date_{{ month }},
+        {%- endfor %}
+        min(case when purchase_days = 1 then day end) as first_purchase_date
+    from customer_days
     group by customer_id
+),
+
+chosen as (
+    select
+        month_ends.build,
+        summed.customer_id,
+        summed.currency,
+        case month_ends.months_before
+            {%- for month in months %}
+            when {{ month }} then summed.last_purchase_date_{{ month }}
+            {%- endfor %}
+        end as last_purchase_date,
+        case month_ends.months_before
+            {%- for month in months %}
+            when {{ month }} then summed.purchase_days_{{ month }}
+            {%- endfor %}
+        end as window_purchase_days,
+        case month_ends.months_before
+            {%- for month in months %}
+            when {{ month }} then summed.net_revenue_amount_{{ month }}
+            {%- endfor %}
+        end as window_net_revenue_amount
+    from summed
+    inner join month_ends on summed.first_purchase_date <= month_ends.build
 ),
 
 customers as (
     select
-        month_ends.build,
-        first_purchases.customer_id,
-        in_window.currency,
-        {{ days_between('in_window.last_purchase_date', 'month_ends.build') }} as recency_days,
-        cast(coalesce(in_window.window_purchase_days, 0) as bigint) as window_purchase_days,
-        cast(in_window.window_net_revenue_amount as decimal(18, 2)) as window_net_revenue_amount
-    from first_purchases
-    inner join month_ends on first_purchases.first_purchase_date <= month_ends.build
-    left join in_window
-        on
-            first_purchases.customer_id = in_window.customer_id
-            and month_ends.build = in_window.build
+        build,
+        customer_id,
+        currency,
+        {{ days_between('last_purchase_date', 'build') }} as recency_days,
+        cast(window_purchase_days as bigint) as window_purchase_days,
+        cast(coalesce(window_net_revenue_amount, 0) as decimal(18, 2)) as window_net_revenue_amount
+    from chosen
 ),
 
 {{ rfm_cut_points_of('customers', 'month_ends') }},
