@@ -7,8 +7,8 @@ remembers the id that it first belonged to (its origin). What is left is new, an
 identifier, so that a rebuild from nothing gives the same data the same ids.
 
 Only identifiers that the last run's data held count at first: one that comes back brings no id with it. Ties fall, in
-this order, to: the greater overlap with absent ones, the cluster whose identifiers have the id as origin, the older id, the lesser id, the
-cluster that was founded first.
+this order, to: the greater overlap with absent ones, the cluster whose identifiers have the id as origin, the older id,
+the lesser id, the cluster that was founded first.
 """
 
 from __future__ import annotations

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import time
 
+import duckdb
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.identity.components import components, connected, first_held
+from transforms.identity.components import clusters_of_edges, components, connected, first_held, numbered
 
 Pairs = list[tuple[int, int]]
 
@@ -69,3 +70,20 @@ def test_a_hub_of_a_million_is_one_component_and_quick() -> None:
     labels = connected(1_000_001, np.zeros_like(leaves), leaves)
     assert len(np.unique(labels)) == 1
     assert time.perf_counter() - started < 10
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**62), 2**62) | st.integers(0, 9)), st.sampled_from([1, 3, 64]))
+def test_equal_values_have_one_number_even_where_hashes_collide(values: list[int], hash_bits: int) -> None:
+    given_values = np.array(values, dtype=np.int64)
+    distinct, index = numbered(given_values, hash_bits)
+    assert distinct[index].tolist() == values
+    assert len(distinct) == len(set(values))
+
+
+def test_components_of_a_table_of_edges_keep_the_ids_of_their_nodes() -> None:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE e AS FROM (VALUES (7::BIGINT, -5::BIGINT), (-5, 2305843009213693952), (8, 9)) t(a, b)")
+        clusters_of_edges(connection, "e", "a", "b")
+        groups = connection.execute("SELECT list_sort(list(node)) FROM clusters GROUP BY cluster ORDER BY 1").fetchall()
+    assert groups == [([-5, 7, 1 << 61],), ([8, 9],)]
