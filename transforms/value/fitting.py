@@ -99,7 +99,8 @@ def _objective(model: PurchaseModel, sample: Sample) -> Objective:
     def objective(log_parameters: Floats) -> tuple[float, Floats]:
         parameters = np.exp(log_parameters)
         value, slopes = model.log_likelihood(parameters, sample)
-        return -float(value @ share), -(share @ slopes) * parameters
+        # Not by BLAS, whose threads wait for each other on a busy machine longer than the sum takes.
+        return -float(np.einsum("i,i", share, value)), -np.einsum("i,ij->j", share, slopes) * parameters
 
     return objective
 
@@ -149,9 +150,9 @@ def _polish(objective: Objective, at: Floats) -> tuple[Floats, Floats, Floats]:
     Flat directions, as those of a and b where few leave, are where the search before gives up early.
     """
     value, gradient = objective(at)
+    hessian = _hessian(objective, at)
     for _ in range(_POLISH_STEPS):
-        hessian = _hessian(objective, at)
-        if np.abs(gradient).max() < 1e-10 or not np.isfinite(hessian).all() or np.linalg.eigvalsh(hessian)[0] <= 0:
+        if np.abs(gradient).max() < 1e-9 or not np.isfinite(hessian).all() or np.linalg.eigvalsh(hessian)[0] <= 0:
             break
         step = np.linalg.solve(hessian, gradient)
         there = at - step * min(1.0, _LONGEST_STEP / np.abs(step).max())
@@ -161,7 +162,8 @@ def _polish(objective: Objective, at: Floats) -> tuple[Floats, Floats, Floats]:
         if not value_there <= value + 1e-13 or np.abs(gradient_there).max() >= 2 * np.abs(gradient).max():
             break
         at, value, gradient = there, value_there, gradient_there
-    return at, gradient, _hessian(objective, at)
+        hessian = _hessian(objective, at)
+    return at, gradient, hessian
 
 
 def _hessian(objective: Objective, at: Floats) -> Floats:

@@ -89,7 +89,7 @@ def _objective(sample: SpendSample, unit: float) -> Objective:
             psi_q[place] + np.log(gamma) - log_sum,
             q / gamma - (p * n + q) / (gamma + n * z),
         )
-        gradient = np.array([share @ slope for slope in slopes]) * np.array([p, q, gamma])
-        return -float(share @ value), -gradient
+        gradient = np.array([np.einsum("i,i", share, slope) for slope in slopes]) * np.array([p, q, gamma])
+        return -float(np.einsum("i,i", share, value)), -gradient
 
     return objective

@@ -41,8 +41,8 @@ def teach(known: Histories) -> Forecast:
         max_iter=100,
         max_leaf_nodes=15,
         min_samples_leaf=20,
-        early_stopping=False,
-        random_state=0,  # pyright: ignore[reportArgumentType]
+        early_stopping=False,  # pyright: ignore[reportArgumentType]
+        random_state=0,
     )
     # On a busy machine its threads wait for each other longer than one of them would work.
     with threadpool_limits(1):
