@@ -58,7 +58,8 @@ def incremental_models(manifest: Mapping[str, Any]) -> dict[str, list[str]]:
 def split_at(manifest: Mapping[str, Any], models: Collection[str], source: str) -> tuple[str, str, str]:
     """Selections of the models, seeds and sources up to ``models``, of what stands on ``source``, and of the rest.
 
-    In the order in which they run: first what ``models`` need, then the rest, then ``source`` and all that needs it.
+    In the order in which they run: first what ``models`` need, then the rest, then ``source`` and all that needs it,
+    with whatever a test compares to one of those: before, there would be nothing to compare, and after, nobody to ask.
 
     Spelled out instead of excluded, because dbt excludes a test as soon as one of its models is excluded: a test
     that compares models of both parts would be in neither.
@@ -69,6 +70,12 @@ def split_at(manifest: Mapping[str, Any], models: Collection[str], source: str) 
     used = {source for key in upstream for source in nodes[key]["depends_on"]["nodes"] if source not in nodes}
     sources = {key: "source:" + ".".join(node["fqn"][-2:]) for key, node in sorted(manifest["sources"].items())}
     last = _downstream(nodes, {key for key, node in manifest["sources"].items() if node["fqn"][-2] == source})
+    tests = [node["depends_on"]["nodes"] for node in manifest["nodes"].values() if node["resource_type"] == "test"]
+    while compared := {key for test in tests if last & set(test) for key in test if key in nodes} - last:
+        needed = _upstream(nodes, {nodes[key]["name"] for key in last if key in nodes})
+        if not compared - needed:
+            break
+        last = _downstream(nodes, last | (compared - needed))
     parts: tuple[list[str], list[str], list[str]] = ([], [], [])
     for key, name in (names | sources).items():
         parts[0 if key in upstream | used else 2 if key in last else 1].append(name)

@@ -146,6 +146,7 @@ def _first_line(text: str) -> str:
         return "it was told to stop"
     said = text.partition(_DBT_ERRORS)[2] or text
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    # dbt names the model in the first line, and what is wrong with it in the second.
-    kept = " ".join(lines[: 2 if _DBT_ERRORS in text else 1])
+    # After lines of its progress dbt names the model, and in the line after that what is wrong with it.
+    first = next((place for place, line in enumerate(lines) if " Error in " in line), 0)
+    kept = " ".join(lines[first : first + 2] if _DBT_ERRORS in text else lines[:1])
     return _CLASS.sub("", kept).removesuffix(".")

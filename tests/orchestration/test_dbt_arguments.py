@@ -46,6 +46,18 @@ def test_the_project_splits_without_rest_and_without_overlap() -> None:
     assert after.split() == ["fqn:p.e", "fqn:p.f", "source:value.expected"]
 
 
+def test_what_a_test_compares_runs_with_the_later_of_the_two() -> None:
+    nodes = MANIFEST["nodes"] | {
+        "m.g": node("g", "m.b"),
+        "m.h": node("h", "m.g"),
+        "test.equal": node("equal", "m.g", "m.e", kind="test"),
+        "test.needed": node("needed", "m.c", "m.f", kind="test"),
+    }
+    _, rest, after = split_at(MANIFEST | {"nodes": nodes}, {"b"}, "value")
+    assert rest.split() == ["fqn:p.c", "fqn:p.d", "source:identity.ids"]
+    assert after.split() == ["fqn:p.e", "fqn:p.f", "fqn:p.g", "fqn:p.h", "source:value.expected"]
+
+
 def test_the_history_asks_for_what_its_logs_stand_on_and_for_no_more() -> None:
     grid = {**node("grid", kind="seed"), "depends_on": {"macros": []}}
     nodes = {

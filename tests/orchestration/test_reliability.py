@@ -48,7 +48,7 @@ def watershed(installation: Installation, *words: str) -> tuple[int, str]:
     """Exit code and last line of a command."""
     process = installation.command(*words)
     output, errors = process.communicate(timeout=600)
-    assert "Traceback" not in errors, errors
+    assert "Traceback" not in errors, errors[-3000:]
     return process.returncode, (errors.strip() or output.strip()).splitlines()[-1]
 
 
