@@ -218,7 +218,8 @@ def _predictions(
             FROM {CUSTOMERS} AS c
             JOIN states ON c.n = states.n AND c.first = states.first AND c.last = states.last
                 AND c.recent = states.recent
-            LEFT JOIN spends ON c.currency = spends.currency
+            LEFT JOIN currencies USING (code)
+            LEFT JOIN spends ON currencies.currency = spends.currency
         ), spent AS (
             SELECT * REPLACE (n_paid AS n), paid / greatest(n_paid, 1) AS z FROM joined
         ), valued AS (

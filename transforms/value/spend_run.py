@@ -43,7 +43,7 @@ def fit_spends(connection: duckdb.DuckDBPyConnection, net: dict[str, float]) -> 
     rows = connection.execute(
         f"""SELECT currency, count(*) FILTER (WHERE paid_days > 0), count(*) FILTER (WHERE paid_days > 1),
                    CAST(sum(paid) AS DOUBLE), corr(n, CAST(paid AS DOUBLE) / paid_days) FILTER (WHERE paid_days > 1)
-        FROM {CUSTOMERS} WHERE currency IS NOT NULL GROUP BY currency ORDER BY currency"""
+        FROM {CUSTOMERS} JOIN currencies USING (code) GROUP BY currency ORDER BY currency"""
     ).fetchall()
     spends = []
     for currency, customers, repeated, gross, correlation in rows:
@@ -63,7 +63,7 @@ def _fit(connection: duckdb.DuckDBPyConnection, currency: str, repeated: int) ->
     columns = connection.execute(
         f"""SELECT paid_days AS n, sum(CAST(z AS DECIMAL(38, 8))) AS z, sum(CAST(ln(z) AS DECIMAL(38, 12))) AS log_z,
                    count(*) AS weight
-        FROM (SELECT paid_days, CAST(paid AS DOUBLE) / paid_days AS z FROM {CUSTOMERS}
+        FROM (SELECT paid_days, CAST(paid AS DOUBLE) / paid_days AS z FROM {CUSTOMERS} JOIN currencies USING (code)
               WHERE currency = {literal(currency)} AND paid_days > 0)
         GROUP BY paid_days, floor({_PER_E} * ln(z)) ORDER BY paid_days, floor({_PER_E} * ln(z))"""
     ).fetchnumpy()

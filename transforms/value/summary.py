@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from transforms.sql import literal, scalars
 from transforms.value.diagnostics import FREQUENT_DAYS, RECENT_DAYS, Extent
@@ -115,11 +116,12 @@ def summarise(connection: duckdb.DuckDBPyConnection, window: Window) -> None:
     """
     as_of = f"DATE {literal(window.as_of.isoformat())}"
     cut = window.holdout_days
+    code, currencies = _currency_codes(connection)
     taught = cut + window.training_days
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {CUSTOMERS} AS
-        SELECT customer_id, min(currency) AS currency, max(currency) AS other_currency,
-               max(age) AS first, min(age) AS last, CAST(count(*) AS INTEGER) AS n,
+        SELECT customer_id, {f"min({code})" if len(currencies) > 1 else "1"} AS code,
+               {f"max({code})" if len(currencies) > 1 else "1"} AS other, max(age) AS first, min(age) AS last, CAST(count(*) AS INTEGER) AS n,
                CAST(count(*) FILTER (WHERE age < {window.lookback_days}) AS INTEGER) AS recent,
                CAST(count(*) FILTER (WHERE amount > 0) AS INTEGER) AS paid_days,
                CAST(sum(amount) FILTER (WHERE amount > 0) AS DECIMAL(18, 2)) AS paid,
@@ -129,17 +131,30 @@ def summarise(connection: duckdb.DuckDBPyConnection, window: Window) -> None:
                count(*) FILTER (WHERE age < {cut} AND age >= {cut - window.propensity_days}) > 0 AS bought,
                CAST(count(*) FILTER (WHERE age >= {taught}) AS INTEGER) AS taught_n,
                min(age) FILTER (WHERE age >= {taught}) AS taught_last
-        FROM (SELECT customer_id, currency, amount, CAST({as_of} - day AS INTEGER) AS age FROM {DAYS})
+        FROM (SELECT *, CAST({as_of} - day AS INTEGER) AS age FROM {DAYS})
         GROUP BY customer_id"""
     )
     mixed = connection.execute(
-        f"SELECT customer_id, currency, other_currency FROM {CUSTOMERS} WHERE currency <> other_currency LIMIT 1"
+        f"SELECT customer_id, code, other FROM {CUSTOMERS} WHERE code <> other LIMIT 1"
     ).fetchone()
     if mixed:
+        one, other = (currencies[place - 1] for place in mixed[1:])
         raise ValueError(
-            f"int_customer_purchase_days: customer {mixed[0]} has amounts in {mixed[1]} and {mixed[2]}; unlike"
-            " currencies are never added: give a rate in the seed exchange_rates"
+            f"int_customer_purchase_days: customer {mixed[0]} has amounts in {one} and {other}; unlike currencies are"
+            " never added: give a rate in the seed exchange_rates"
         )
+
+
+def _currency_codes(connection: duckdb.DuckDBPyConnection) -> tuple[str, list[str]]:
+    """SQL that numbers a currency from 1, and the currencies in that order; also makes ``currencies`` (code, currency).
+
+    Comparing texts for each row would cost as much as all counts of the summary together.
+    """
+    rows = connection.execute(f"SELECT DISTINCT currency FROM {DAYS} WHERE currency IS NOT NULL ORDER BY 1").fetchall()
+    currencies = [currency for (currency,) in rows]
+    codes = pa.array(range(1, len(currencies) + 1), pa.int32())
+    connection.register("currencies", pa.table({"code": codes, "currency": pa.array(currencies, pa.string())}))
+    return f"list_position([{', '.join(map(literal, currencies))}], currency)", currencies
 
 
 def extent(connection: duckdb.DuckDBPyConnection, window: Window, at_cut: bool) -> Extent:
