@@ -84,8 +84,8 @@ def test_a_familys_landline_joins_nobody(town: Town) -> None:
 
 
 def test_a_number_of_three_accounts_is_nobodys(town: Town) -> None:
-    """A recycled mobile number, or the one that the assistant types in when a customer gives none."""
-    owners = [seen(day=100 * i, app_user_id=f"u{i}", phone="0151 20304050") for i in range(3)]
+    """The number that the assistant types in when a customer gives none."""
+    owners = [seen(day=10 * i, app_user_id=f"u{i}", phone="0151 20304050") for i in range(3)]
     outcome = town.resolve(owners)
     assert outcome.report.customers == 3
     assert outcome.status("phone", "+4915120304050") == "contested"
