@@ -198,7 +198,7 @@ def _legend(graph: _Graph, customer_id: str) -> list[str]:
         f" identifiers{f', {graph.left_out} not drawn' if graph.left_out else ''}</text>",
     ]
     for place, (colour, dash, text) in enumerate(keys):
-        x, y = 250 + 360 * (place % 2), _HEIGHT - 56 + 22 * (place // 2)
+        x, y = 290 + 330 * (place % 2), _HEIGHT - 56 + 22 * (place // 2)
         parts.append(f'<line x1="{x}" y1="{y}" x2="{x + 40}" y2="{y}" stroke="{colour}" stroke-width="3"{dash}/>')
         parts.append(f'<text x="{x + 50}" y="{y + 4}" fill="#4a5568">{text}</text>')
     return parts
