@@ -31,7 +31,7 @@ RUN = [sys.executable, "-m", "orchestration.cli", "run"]
 # A snapshot is all of a table each time: there is no newest part of it.
 WHOLE = {"product_catalogue"}
 # Tell of runs, not of data.
-ABOUT_RUNS = {"publication", "segment_history", "segment_changes"}
+ABOUT_RUNS = {"publication", "segment_history", "segment_changes", "identity_quality", "customer_id_history"}
 
 
 def hold_back(incoming: Path, aside: Path, share: float) -> int:

@@ -59,8 +59,12 @@ def make_history(connection: duckdb.DuckDBPyConnection, as_of: date, run_id: str
                b.run_id
         FROM before b LEFT JOIN standing s USING (known_as)
         UNION ALL
-        SELECT s.known_as, s.customer_id, s.status, $as_of, NULL, $run_id
+        SELECT s.known_as, s.customer_id, s.status, $as_of, NULL, coalesce(l.run_id, $run_id)
         FROM standing s LEFT JOIN before b ON b.known_as = s.known_as AND b.valid_to_date IS NULL
+        -- What a former run of this very day has found stays its finding.
+        LEFT JOIN last_history l
+            ON l.known_as = s.known_as AND l.customer_id = s.customer_id AND l.status = s.status
+            AND l.valid_from_date = $as_of
         WHERE b.known_as IS NULL OR s.customer_id <> b.customer_id OR s.status <> b.status
         """,
         given,

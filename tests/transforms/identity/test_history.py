@@ -42,6 +42,15 @@ def test_a_merge_and_its_undoing_are_told_by_their_days(town: Town) -> None:
     ]
 
 
+def test_a_second_run_that_finds_the_same_leaves_the_history_as_it_is(town: Town) -> None:
+    for number in (1, 2):
+        town.resolve([ANN, BOB], as_of=day(number))
+    town.resolve([ANN, BOB, *JOIN], as_of=day(3))
+    before = town.store.file("history").read_bytes()
+    town.resolve([ANN, BOB, *JOIN], as_of=day(3))
+    assert town.store.file("history").read_bytes() == before
+
+
 def test_a_second_run_of_a_day_replaces_what_the_first_said(town: Town) -> None:
     before = town.resolve([ANN, BOB], as_of=day(1))
     town.resolve([ANN, BOB, *JOIN], as_of=day(2))
