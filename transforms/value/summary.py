@@ -117,11 +117,12 @@ def summarise(connection: duckdb.DuckDBPyConnection, window: Window) -> None:
     as_of = f"DATE {literal(window.as_of.isoformat())}"
     cut = window.holdout_days
     code, currencies = _currency_codes(connection)
+    least, most = (f"min({code})", f"max({code})") if len(currencies) > 1 else ("1", "1")
     taught = cut + window.training_days
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {CUSTOMERS} AS
-        SELECT customer_id, {f"min({code})" if len(currencies) > 1 else "1"} AS code,
-               {f"max({code})" if len(currencies) > 1 else "1"} AS other, max(age) AS first, min(age) AS last, CAST(count(*) AS INTEGER) AS n,
+        SELECT customer_id, {least} AS code, {most} AS other, max(age) AS first, min(age) AS last,
+               CAST(count(*) AS INTEGER) AS n,
                CAST(count(*) FILTER (WHERE age < {window.lookback_days}) AS INTEGER) AS recent,
                CAST(count(*) FILTER (WHERE amount > 0) AS INTEGER) AS paid_days,
                CAST(sum(amount) FILTER (WHERE amount > 0) AS DECIMAL(18, 2)) AS paid,
