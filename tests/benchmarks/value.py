@@ -139,7 +139,7 @@ from pathlib import Path
 from transforms.settings import Settings
 from transforms.value import forecast_value
 import scipy.optimize, sklearn.ensemble
-settings = Settings(home=Path(sys.argv[1]), memory_limit="4GB", threads=2)
+settings = Settings(home=Path(sys.argv[1]), memory_limit="2GB", threads=2)
 began = clock()
 report = forecast_value(settings, dt.date(2025, 6, 30), "benchmark")
 ended = clock()
@@ -291,7 +291,7 @@ def main() -> None:
 
 Cells are wall seconds / CPU seconds, peak MB. {platform.machine()}, {os.cpu_count()} cores, Python
 {platform.python_version()}, NumPy {version("numpy")}, SciPy {version("scipy")}, DuckDB {version("duckdb")} with 2
-threads and 4GB.
+threads and 4GB, whole runs with 2GB.
 
 ## Fit and predict
 
