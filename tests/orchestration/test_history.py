@@ -99,8 +99,14 @@ def test_a_backfill_tells_a_day_as_its_daily_run_did_and_publishes_nothing(
         lines = dict(
             connection.execute("SELECT as_of_date, count(*) FROM intermediate.int_segment_log GROUP BY 1").fetchall()
         )
+        told = {
+            log: connection.execute(f"SELECT DISTINCT as_of_date FROM intermediate.{log} ORDER BY ALL").fetchall()
+            for log in ("int_rfm_log", "int_rfm_rule_log", "int_purchase_owner_log")
+        }
     # Of the second day the log holds what changed, and the line that says that it was run.
     assert set(lines) == {last - DAY, last} and 1 < lines[last] < 0.2 * lines[last - DAY]
+    # What the next run needs to say why a segment changed is told with it.
+    assert told == {log: [(last - DAY,), (last,)] for log in told}
     with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:
         assert instance.get_materialized_partitions(HISTORY) == {str(last - DAY), str(last)}
     assert hashlib.sha256(settings.published.read_bytes()).hexdigest() == published

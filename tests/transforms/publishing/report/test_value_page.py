@@ -80,7 +80,7 @@ def test_the_backtest_names_the_loser_and_shows_the_chosen_alone(page: Page) -> 
         ["The customer's own rate", "1.038", "2.000", "47.0 %", "0.500", "–", "0.700"],
         ["NBD, nobody leaves loses to a plain rule", "1.200", "2.500", "90.0 %", "0.400", "0.600", "0.700"],
     ]
-    decile = page.rows("Purchase days in the holdout by tenth by forecast: Pareto/NBD")
+    decile = page.rows("Purchase days in the holdout by tenth of the forecast: Pareto/NBD")
     assert decile[0] == ["1", "70", "0.200", "0.300"] and len(decile) == 10
     assert page.rows("Purchase days in the holdout by repeat purchases before: Pareto/NBD")[-1][0] == "7+"
     weeks = page.rows("Repeat purchase days, added up week by week")

@@ -247,7 +247,7 @@ def backtest(report: ValueReport) -> Iterator[Chart]:
     chosen = next((metric.model for metric in report.metrics if metric.role == "chosen"), None)
     name = MODELS.get(chosen, chosen) if chosen else ""
     for groups, what, below, label in (
-        (report.by_decile, "tenth by forecast", "tenth of the customers by forecast, 10 the highest", str),
+        (report.by_decile, "tenth of the forecast", "tenth of the customers by forecast, 10 the highest", str),
         (report.by_repeats, "repeat purchases before", "repeat purchase days before the holdout", _repeats),
     ):
         if groups:
