@@ -29,7 +29,8 @@ select
     predicted.spend_model,
     coalesce(predicted.fit_status, 'not_fitted') as fit_status,
     case
-        when predicted.customer_id is null then 'no_value_run: the value run of this build knows nothing of the customer'
+        when predicted.customer_id is null
+            then 'no_value_run: the value run of this build knows nothing of the customer'
         else predicted.fallback_reason
     end as fallback_reason
 from {{ ref('int_customer_value') }} as valued
