@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.identity.bridges import smaller_sides
+from transforms.identity.components import numbered
 from transforms.identity.limits import Guarded
 from transforms.identity.masking import masked_expression
 from transforms.identity.outcome import RECORD
@@ -106,7 +107,8 @@ def _find_bridges(connection: duckdb.DuckDBPyConnection) -> None:
     )
     # A value that changed hands is a node of each of its owners.
     ends = np.concatenate([left, right]) << 32 | np.concatenate([cluster, cluster])
-    nodes, index = np.unique(ends, return_inverse=True)
+    nodes, index = numbered(ends)
+    del ends, left, right, cluster
     side = smaller_sides(len(nodes), index[: len(pair)], index[len(pair) :])
     bridges = side > 0
     connection.register("found", pa.table({"pair": pa.array(pair[bridges]), "side": pa.array(side[bridges])}))

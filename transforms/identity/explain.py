@@ -174,8 +174,8 @@ def explain(
     """
     policy = policy or load_policy(settings.identity_policy)
     store = IdentityStore(settings)
-    if not store.exists() or not settings.warehouse.exists():
-        raise ExplainError("no run has resolved identities yet; run: watershed run")
+    if not settings.warehouse.exists() or not all(store.file(table).exists() for table in _TABLES):
+        raise ExplainError("no run of this version has resolved identities yet; run: watershed run")
     with scratch_connection(settings) as connection:
         for table in _TABLES:
             connection.execute(

@@ -61,10 +61,22 @@ def values_with_pauses(column: Nodes, strongest: Nodes, days: Days, idle_days: i
     :param strongest: a stronger identifier of each observation, -1 where it holds none.
     """
     rows = np.flatnonzero((column >= 0) & (strongest >= 0))
+    if not len(rows):
+        return np.empty(0, dtype=column.dtype)
+    rows = rows[_span(column[rows], days.of(rows)) > idle_days]
     order, stay = _stays(column[rows], days.of(rows), idle_days)
     rows = rows[order]
     # Several times, and several customers who could have had it in turn.
     return np.intersect1d(_several(column[rows], stay), _several(column[rows], strongest[rows]))
+
+
+def _span(values: Nodes, days: Days) -> Ints:
+    """Of each observation the longest pause that its value could have; most are too short to be looked at."""
+    earliest_end = np.full(int(values.max()) + 1, np.iinfo(np.int64).max)
+    latest_start = np.full(len(earliest_end), np.iinfo(np.int64).min)
+    np.minimum.at(earliest_end, values, days.last)
+    np.maximum.at(latest_start, values, days.first)
+    return latest_start[values] - earliest_end[values]
 
 
 def _several(values: npt.NDArray[np.integer], others: npt.NDArray[np.integer]) -> npt.NDArray[np.integer]:

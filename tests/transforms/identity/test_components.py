@@ -83,7 +83,9 @@ def test_equal_values_have_one_number_even_where_hashes_collide(values: list[int
 
 def test_components_of_a_table_of_edges_keep_the_ids_of_their_nodes() -> None:
     with duckdb.connect(":memory:") as connection:
-        connection.execute("CREATE TABLE e AS FROM (VALUES (7::BIGINT, -5::BIGINT), (-5, 2305843009213693952), (8, 9)) t(a, b)")
+        connection.execute(
+            "CREATE TABLE e AS FROM (VALUES (7::BIGINT, -5::BIGINT), (-5, 2305843009213693952), (8, 9)) t(a, b)"
+        )
         clusters_of_edges(connection, "e", "a", "b")
         groups = connection.execute("SELECT list_sort(list(node)) FROM clusters GROUP BY cluster ORDER BY 1").fetchall()
     assert groups == [([-5, 7, 1 << 61],), ([8, 9],)]
