@@ -97,15 +97,6 @@ def test_a_month_end_is_scored_as_the_day_itself(told: Build) -> None:
     assert told.rows(today) and told.rows(f"({today} EXCEPT {month_end}) UNION ALL ({month_end} EXCEPT {today})") == []
 
 
-def test_who_leaves_is_listed_with_what_is_at_stake(told: Build) -> None:
-    listed = told.rows("SELECT customer_id, stage, value_basis FROM marts.churn_risk ORDER BY ALL")
-    leaving = told.rows(
-        "SELECT customer_id, stage, 'past_window' FROM marts.customer_journey"
-        " WHERE stage IN ('at_risk', 'dormant') ORDER BY ALL"
-    )
-    assert listed and listed == leaving
-
-
 def test_what_happens_after_as_of_is_not_known(told: Build) -> None:
     assert told.rows("SELECT count(*) FROM intermediate.fct_orders WHERE order_id = 'o4'") == [(0,)]
     assert told.rows("SELECT sessions FROM marts.customer_360 WHERE customer_id = 'cleo'") == [(1,)]
