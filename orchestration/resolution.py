@@ -28,8 +28,6 @@ TABLES = {
     "refusals": "One row per identifier and customer, or link, that the policy or people refused, with the reason.",
     "quality": "One row per day and figure: sizes, merges, splits, churn, contested values, disagreeing names.",
     "history": "One row per id ever given and interval of days: whom it stood for.",
-    "links": "One row per link that people or a model have set.",
-    "overrides": "One row per decision of people, and what became of it.",
 }
 
 
