@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -101,19 +102,29 @@ def _of(side: str, key: str) -> str:
     return f"{function}{bracket}{side}.{rest}"
 
 
-def training_rules(rules: Sequence[Rule], policy: LinkagePolicy) -> list[Rule]:
+def training_rules(rules: Sequence[Rule], columns: Collection[str], policy: LinkagePolicy) -> list[Rule]:
     """Rules to train the model on: those with the most pairs within the budget that lean on different columns.
 
     What a session blocks on it cannot learn, so two that lean on different columns teach it all. Pairs that share
     only what a household shares are left out: there are more households than people with two profiles, and a model
-    that learned from them would find households.
+    that learned from them would find households. So are rules that leave no comparison to learn.
     """
     chosen: list[Rule] = []
     used: frozenset[str] = frozenset()
     for rule in sorted(rules, key=lambda rule: (-rule.pairs, rule.keys)):
-        if rule.roles <= _OF_HOUSEHOLDS:
+        if rule.roles <= _OF_HOUSEHOLDS or not _taught(rule, columns):
             continue
         if rule.pairs <= policy.training_pairs and not used & rule.roles and len(chosen) < policy.training_rules:
             chosen.append(rule)
             used |= rule.roles
     return chosen
+
+
+def _taught(rule: Rule, columns: Collection[str]) -> int:
+    """Number of comparisons that use none of the columns that a rule blocks on."""
+    blocked = {word for key in rule.keys for word in re.findall(r"[a-z_]+", key)}
+    return sum(
+        role.name in columns
+        and not any(re.search(rf"\b{column}_[lr]\b", level.condition) for level in role.levels for column in blocked)
+        for role in ROLES
+    )

@@ -130,7 +130,7 @@ def train(
     prior = {role.name: tuple((level.m, level.u) for level in role.levels) for role in ROLES if role.name in columns}
     strangers, pairs = _strangers(connection, prior, profiles, policy)
     linker = make_linker(connection, "profiles", strangers, 1 / max(profiles, 2))
-    sessions = [_session(linker, rule) for rule in training_rules(rules, policy)]
+    sessions = [_session(linker, rule) for rule in training_rules(rules, columns, policy)]
     smoothed = {}
     for name, shares in strangers.items():
         found, seen = [0.0] * len(shares), 0.0

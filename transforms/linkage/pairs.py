@@ -131,7 +131,8 @@ class Scorer:
         prior = np.log2(self._prior / (1 - self._prior))
         kinds = list(self._policy.lookalikes)
         unshared = ", ".join(
-            " + ".join(_weight(role) for role in self._roles if kind not in role.shared_by) + f" AS {kind}"
+            # A lookalike may share all that the profiles tell.
+            " + ".join(["0.0", *(_weight(role) for role in self._roles if kind not in role.shared_by)]) + f" AS {kind}"
             for kind in kinds
         )
         named, alike = self._names()

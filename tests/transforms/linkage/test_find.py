@@ -139,3 +139,13 @@ def test_what_cannot_tell_people_apart_links_nobody(profiles: list[Profile]) -> 
     found, ids = match(profiles)
     assert joined(found, ids) == set()
     assert found.reason
+
+
+@pytest.mark.parametrize(
+    "kept", [("given_name", "family_name"), ("given_name", "family_name", "city"), ("birth_date", "city")]
+)
+def test_few_columns_are_enough_to_run_and_too_few_to_join_strangers(kept: tuple[str, ...]) -> None:
+    people, true = register(300, 100)
+    found, ids = match([{name: profile[name] for name in ("record_id", *kept)} for profile in people])
+    assert found.reason is None
+    assert len(joined(found, ids) - true) <= 10

@@ -90,7 +90,7 @@ def test_no_training_on_pairs_that_share_a_household_alone() -> None:
     profiles, _ = register(300, 100)
     connection = prepared(profiles)
     columns = usable_columns(connection, POLICY)
-    chosen = training_rules(choose_rules(connection, columns, len(profiles), POLICY), POLICY)
+    chosen = training_rules(choose_rules(connection, columns, len(profiles), POLICY), columns, POLICY)
     assert chosen
     assert all(rule.roles & {"given", "born"} for rule in chosen)
 
