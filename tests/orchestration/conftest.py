@@ -32,6 +32,7 @@ class Installation:
             **os.environ,
             "WATERSHED_HOME": str(self.settings.home),
             "WATERSHED_CONTRACTS": str(self.settings.contracts),
+            "WATERSHED_LINKAGE": str(self.settings.linkage),
             **variables,
         }
         return subprocess.Popen(
@@ -47,7 +48,8 @@ class Installation:
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     folder = tmp_path_factory.mktemp("installation")
-    settings = Settings(home=folder / "home", contracts=folder / "contracts", demo_people=400)
+    # Learning to link profiles takes a tenth of such a run; the public datasets go through it.
+    settings = Settings(home=folder / "home", contracts=folder / "contracts", demo_people=400, linkage=False)
     shutil.copytree(Settings().contracts, settings.contracts)
     silent = contract_document()
     silent["name"] = "silent_till"

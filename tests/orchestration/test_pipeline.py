@@ -184,7 +184,7 @@ def test_a_contract_with_a_fault_stops_before_anything_runs(installation: Instal
 def test_kills_at_random_moments_leave_the_published_file_whole(installation: Installation) -> None:
     before = contents(installation.settings.published)
     moments = random.Random(3)
-    for _ in range(3):
+    for _ in range(2):
         # A run with nothing new would have nothing to kill.
         process = installation.command("run", WATERSHED_REBUILD="true")
         try:

@@ -40,6 +40,8 @@ WHOLE_RUN = (
 BUSINESS_ZONE = "America/New_York"
 # After the last record of every dataset, so that everything counts.
 AFTER_EVERYTHING = dt.date(2024, 12, 31)
+# Nobody has bought for years, or a plain rule forecasts better than every model: no fault of the run.
+UNPREDICTABLE = "value/model_runs: fit_is_sound"
 # Last day of the grocery panel, so that its customers are in the RFM window.
 END_OF_RETAIL_YEAR = dt.date(2017, 12, 31)
 

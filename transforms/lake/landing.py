@@ -20,8 +20,6 @@ LOG = "received.jsonl"
 NAME_LENGTH = 50
 # Hashing less than this costs less than handing it over.
 _WORTH_A_THREAD = 1 << 18
-# The disk begins to write when so much is there: left to the end, it would take as long again.
-_SYNC_BYTES = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -100,54 +98,34 @@ def received_files(settings: Settings, source: str) -> list[LandedFile]:
 
 
 class _Hashing(io.RawIOBase):
-    """A stream that passes bytes on; on the way they are hashed, and brought to the disk."""
+    """A stream that passes bytes on and hashes them on the way, while they are written."""
 
-    def __init__(self, target: BinaryIO, helpers: ThreadPoolExecutor):
+    def __init__(self, target: BinaryIO, hasher: ThreadPoolExecutor):
         super().__init__()
         self._target = target
-        self._helpers = helpers
+        self._hasher = hasher
         self._sha256 = hashlib.sha256()
         self._hashed: Future[None] | None = None
-        self._synced: Future[None] | None = None
-        self._unsynced = 0
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
+        if len(data) < _WORTH_A_THREAD:
+            self._wait()
+            self._sha256.update(data)
+            return self._target.write(data)
         # Whoever writes may use his buffer again.
         owned = bytes(data)
         self._wait()
-        if len(owned) < _WORTH_A_THREAD:
-            self._sha256.update(owned)
-        else:
-            self._hashed = self._helpers.submit(self._sha256.update, owned)
-        written = self._target.write(owned)
-        self._unsynced += written
-        if self._unsynced >= _SYNC_BYTES and (self._synced is None or self._synced.done()):
-            self._wait_for_disk()
-            self._synced = self._helpers.submit(os.fdatasync, self._target.fileno())
-            self._unsynced = 0
-        return written
+        self._hashed = self._hasher.submit(self._sha256.update, owned)
+        return self._target.write(owned)
 
     def _wait(self) -> None:
         if self._hashed:
             self._hashed.result()
 
-    def _wait_for_disk(self) -> None:
-        # What went wrong there is told once, to whoever asks first.
-        if self._synced:
-            self._synced.result()
-
-    def finish(self) -> str:
-        """Bring the rest to the disk; the SHA-256 of all, in hexadecimal digits.
-
-        Raises:
-            OSError: the disk is full or damaged.
-        """
-        self._target.flush()
-        self._wait_for_disk()
-        os.fsync(self._target.fileno())
+    def hexdigest(self) -> str:
         self._wait()
         return self._sha256.hexdigest()
 
@@ -157,10 +135,12 @@ def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
     try:
-        with ThreadPoolExecutor(2) as helpers, temporary.open("wb") as target:
-            hashing = _Hashing(target, helpers)
+        with ThreadPoolExecutor(1) as hasher, temporary.open("wb") as target:
+            hashing = _Hashing(target, hasher)
             state = delivery.write(hashing)  # type: ignore[arg-type]
-            digest = hashing.finish()
+            target.flush()
+            os.fsync(target.fileno())
+            digest = hashing.hexdigest()
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
