@@ -114,7 +114,7 @@ def main() -> None:
         remedy = "make room as docs/operations.md says under 'Disk full', or have it writable, and run again"
         stop(f"{home} cannot be written to: {fault}. What was published is as it was; {remedy}.", FAILED)
         # Dagster has led both to files on that disk, and what they still hold must not become the exit code.
-        sys.stdout = sys.stderr = None
+        sys.stdout = sys.stderr = None  # type: ignore[assignment]
         sys.exit(FAILED)
 
 

@@ -88,16 +88,17 @@ import numpy as np
 import pyarrow.parquet as pq
 from transforms.value.fitting import fit_purchases
 from transforms.value.models import MODELS, expected_orders
-from transforms.value.sample import grouped, sample_of
+from transforms.value.sample import Sample, grouped
 table = pq.read_table(sys.argv[1])
 x, tx, t = (table[name].to_numpy() for name in ("x", "tx", "t"))
 model = MODELS[sys.argv[2]]
 began = clock()
-parameters = fit_purchases(model, sample_of(x, tx, t)).parameters
-fitted = clock()
 first, place = grouped(x, tx, t)
-orders = expected_orders(model, parameters, x[first], tx[first], t[first], 365.0)[place]
-alive = model.p_alive(parameters, x[first], tx[first], t[first])[place]
+known = Sample(x[first], tx[first], t[first], np.bincount(place))
+parameters = fit_purchases(model, known).parameters
+fitted = clock()
+orders = expected_orders(model, parameters, known.x, known.tx, known.t, 365.0)[place]
+alive = model.p_alive(parameters, known.x, known.tx, known.t)[place]
 ended = clock()
 assert np.isfinite(orders).all() and len(alive) == len(x)
 said(fit=(began, fitted), predict=(fitted, ended))
