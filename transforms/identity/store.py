@@ -19,7 +19,6 @@ two in June would else change their ids with a look back to May.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from typing import Any
 
 import duckdb
 
+from transforms.durability import sync
 from transforms.settings import Settings
 from transforms.sql import literal
 
@@ -199,7 +199,7 @@ class IdentityStore:
         try:
             yield draft
             (draft / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            _sync_folder(draft)
+            sync(*draft.iterdir(), draft)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise
@@ -216,7 +216,7 @@ class IdentityStore:
             attempt += 1
             target = self.runs / f"{run_id}~{attempt}"
         draft.rename(target)
-        _sync(self.runs)
+        sync(self.runs)
         return target
 
     def _point_at(self, run: Path) -> None:
@@ -227,7 +227,7 @@ class IdentityStore:
         link.unlink(missing_ok=True)
         link.symlink_to(Path("runs") / run.name)
         link.replace(name)
-        _sync(self.folder)
+        sync(self.folder)
 
     def clean(self) -> None:
         """Remove what crashed runs left, and all but the last runs. The current one always stays."""
@@ -272,17 +272,3 @@ def write_empty_tables(folder: Path) -> None:
         for table, schema in SCHEMAS.items():
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in schema.items())
             write_table(connection, f"SELECT {nothing} LIMIT 0", folder, table)
-
-
-def _sync_folder(folder: Path) -> None:
-    for file in folder.iterdir():
-        _sync(file)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
