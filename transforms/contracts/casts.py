@@ -125,14 +125,30 @@ def _timestamp(value: str, mapping: Mapping) -> str:
         then = f"(CAST({parsed} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')" if zoned else _to_utc(parsed, mapping.time_zone)
         return _matching(value, shape(mapping.time_format), then)
     # What has this form is a moment or no date at all, never an infinite one.
-    local = f"TRY_CAST({value} AS TIMESTAMP)"
-    if mapping.time_zone not in _UTC:
-        local = f"(({local} AT TIME ZONE {literal(mapping.time_zone)}) AT TIME ZONE 'UTC')"
-    return (
-        f"CASE WHEN regexp_full_match({value}, {literal(_ISO_TIME)}) THEN {local}"
+    thorough = (
+        f"CASE WHEN regexp_full_match({value}, {literal(_ISO_TIME)})"
+        f" THEN {_of_zone(f'TRY_CAST({value} AS TIMESTAMP)', mapping.time_zone)}"
         f" WHEN regexp_full_match({value}, {literal(_ISO_TIME + _ISO_ZONE)})"
         f" THEN (TRY_CAST({value} AS TIMESTAMPTZ) AT TIME ZONE 'UTC') END"
     )
+    return f"coalesce({_usual_timestamp(value, mapping.time_zone)}, {thorough})"
+
+
+def _usual_timestamp(value: str, zone: str) -> str:
+    """SQL for a moment in the most usual spellings, else NULL: a third of the time that a pattern takes.
+
+    Of so many characters, all digits that the format takes are there, unless blanks stand for some: before them, where
+    the first character tells, or behind them, where the bar would not follow.
+    """
+    arms = ""
+    for length, ending, of in ((19, "|", zone), (20, "Z|", _UTC[0])):
+        parsed = f"try_strptime({value} || '|', '%Y-%m-%dT%H:%M:%S{ending}')"
+        arms += f" WHEN strlen({value}) = {length} AND {value} >= '0' THEN {_of_zone(parsed, of)}"
+    return f"CASE{arms} END"
+
+
+def _of_zone(local: str, zone: str) -> str:
+    return local if zone in _UTC else f"(({local} AT TIME ZONE {literal(zone)}) AT TIME ZONE 'UTC')"
 
 
 def _matching(value: str, pattern: str, then: str) -> str:

@@ -12,6 +12,7 @@ import duckdb
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import gate_query
+from transforms.lake.gated import PARQUET, GatedRows
 from transforms.lake.inspection import BrokenFileError
 from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, settle_keys
 from transforms.lake.landing import LandedFile
@@ -29,15 +30,10 @@ from transforms.lake.records import (
 )
 from transforms.lake.releases import Releases
 from transforms.settings import Settings
-from transforms.sql import columns, identifier, literal, raise_if_machine, scalars
+from transforms.sql import columns, literal, raise_if_machine, scalars
 
 # A file with fewer bad rows is never held, whatever their share: three rows prove nothing.
 MIN_HELD_ROWS = 20
-# What DuckDB needs in memory for a value, of texts those of up to 12 characters.
-_VALUE_BYTES = 16
-# Beyond this share of the memory limit a file's rows are kept on disk.
-_MEMORY_SHARE = 0.75
-_DISK = "gated_on_disk"
 # Where in the gate a row was refused, told from its reasons.
 _STAGE = (
     "CASE WHEN reasons LIKE 'parse:%' THEN 'parse' WHEN reasons LIKE 'held:%' THEN 'hold'"
@@ -92,7 +88,7 @@ class Gate:
             temporary.mkdir()
             result = GateResult(rejected(self.contract, file, batch, str(error), loaded_at))
         finally:
-            self._leave_disk()
+            self._rows.drop()
         write_record(temporary, result.record)
         commit_batch(temporary, self.folder / batch)
         if result.record.status == "loaded":
@@ -141,48 +137,11 @@ class Gate:
         raw = staged.raw
         received_at = file.received_at.replace(tzinfo=None).isoformat()
         query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types, careful)
-        self.connection.execute("DROP VIEW IF EXISTS gated")
-        self.connection.execute("DROP TABLE IF EXISTS gated_rows")
-        create = self._create(staged)
-        # Rows keep the order of the file, so that a row's place in the table is its place there. As a join, which
-        # DuckDB makes of a longer IN list, they would come out in the order in which threads are ready.
-        self.connection.execute("SET disabled_optimizers = 'in_clause'")
-        self.connection.execute(f"{create} AS {query.rows}")
-        number = "" if raw.first_row is None else f"rowid + {raw.first_row} AS _row, "
-        constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in query.constants.items())
-        self.connection.execute(f"CREATE TEMP VIEW gated AS SELECT {number}*{constants} FROM gated_rows")
-        return scalars(self.connection, "SELECT count(*) FROM gated_rows")[0]
-
-    def _create(self, staged: Staged) -> str:
-        """Begin of the statement that makes ``gated_rows``: in memory, or on disk where they would not fit.
-
-        DuckDB would bring them there itself, but as they are: compressed they are a sixth, and each column is read
-        for itself.
-        """
-        (limit,) = scalars(self.connection, "SELECT parse_formatted_bytes(current_setting('memory_limit'))")
-        values = (staged.expected_rows or 0) * len(staged.raw.columns)
-        if values * _VALUE_BYTES <= limit * _MEMORY_SHARE:
-            return "CREATE TEMP TABLE gated_rows"
-        if not self._is_on_disk():
-            self.connection.execute(f"ATTACH {literal(self._disk)} AS {_DISK}")
-            self.connection.execute(f"SET search_path = 'memory.main,{_DISK}.main'")
-        return f"CREATE TABLE {_DISK}.main.gated_rows"
-
-    def _leave_disk(self) -> None:
-        if not self._is_on_disk():
-            return
-        self.connection.execute("DROP VIEW IF EXISTS gated")
-        self.connection.execute("SET search_path = 'memory.main'")
-        self.connection.execute(f"DETACH {_DISK}")
-        self._disk.unlink(missing_ok=True)
-
-    def _is_on_disk(self) -> bool:
-        found = f"SELECT count(*) FROM duckdb_databases() WHERE database_name = {literal(_DISK)}"
-        return scalars(self.connection, found) != (0,)
+        return self._rows.keep(query, staged.raw, staged.expected_rows)
 
     @property
-    def _disk(self) -> Path:
-        return self.settings.scratch / f"gated-{os.getpid()}-{id(self.connection)}.duckdb"
+    def _rows(self) -> GatedRows:
+        return GatedRows(self.connection, self.settings)
 
     def _waive(self, file: LandedFile, first_row: int | None) -> None:
         """Let the rows through that a person has released, where they break no rule but those that were waived."""
@@ -196,9 +155,7 @@ class Gate:
             " GROUP BY _row) USING (_row) WHERE list_has_all(rules, string_split(_reasons, '; '))",
             {"rows": [row for row, _ in waived], "rules": [rule for _, rule in waived]},
         )
-        place = "_row" if first_row is None else "rowid"
-        released = f"SELECT _row - {first_row or 0} FROM released"
-        self.connection.execute(f"UPDATE gated_rows SET _reasons = NULL, _raw = NULL WHERE {place} IN ({released})")
+        self._rows.release(first_row)
 
     def _hold(self, file: LandedFile, staged: Staged, batch: str) -> tuple[str | None, str | None]:
         """Rule by which all rows of the file have to wait (None: they need not), and a remark for its record."""
@@ -340,9 +297,7 @@ class Gate:
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {' UNION ALL '.join(parts)}")
 
     def _copy(self, query: str, path: Path) -> None:
-        # Columns of many values gain nothing from a dictionary, and finding that out late costs a third of the time.
-        options = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1000"
-        self.connection.execute(f"COPY ({query}) TO {literal(path)} ({options})")
+        self.connection.execute(f"COPY ({query}) TO {literal(path)} ({PARQUET})")
 
 
 def _always(text: str) -> str:

@@ -13,12 +13,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import key_hash
 from transforms.contracts.model import RECEIVED_AT
 from transforms.lake.records import ACCEPTED, SUPERSEDED, SUPERSEDED_COLUMNS
 from transforms.sql import columns, identifier, literal, scalars
+
+# So many hashes are 128 MB.
+_SORTED_AT_ONCE = 16 << 20
 
 
 def keys_file(connection: duckdb.DuckDBPyConnection) -> str:
@@ -119,10 +124,11 @@ def settle_keys(connection: duckdb.DuckDBPyConnection, contract: SourceContract,
 
 def _touched(connection: duckdb.DuckDBPyConnection) -> bool:
     """Fill ``touched`` with the good rows whose key hash is met more than once; False where there are none."""
-    connection.execute(
-        "CREATE OR REPLACE TEMP TABLE met AS SELECT _key_hash FROM gated_rows WHERE _reasons IS NULL"
-        " GROUP BY _key_hash HAVING count(*) > 1"
-    )
+    connection.execute("CREATE OR REPLACE TEMP TABLE met (_key_hash UBIGINT)")
+    repeated = pa.table({"_key_hash": _repeated(connection)})
+    connection.register("_repeated", repeated)
+    connection.execute("INSERT INTO met SELECT _key_hash FROM _repeated")
+    connection.unregister("_repeated")
     connection.execute(
         "INSERT INTO met SELECT DISTINCT _key_hash FROM gated_rows SEMI JOIN known_keys USING (_key_hash)"
         " WHERE _reasons IS NULL"
@@ -134,6 +140,22 @@ def _touched(connection: duckdb.DuckDBPyConnection) -> bool:
         " SELECT * EXCLUDE (_raw) FROM gated SEMI JOIN met USING (_key_hash) WHERE _reasons IS NULL"
     )
     return True
+
+
+def _repeated(connection: duckdb.DuckDBPyConnection) -> np.ndarray:
+    """Key hashes that more than one good row has, each once.
+
+    Sorting them costs an eighth of counting them in a hash table; by slices of their range, a bounded number at a time.
+    """
+    (rows,) = scalars(connection, "SELECT count(*) FROM gated_rows WHERE _reasons IS NULL")
+    bits = max(0, (rows // _SORTED_AT_ONCE).bit_length())
+    found = []
+    for part in range(1 << bits):
+        within = f" AND _key_hash >> {64 - bits} = {part}" if bits else ""
+        query = f"SELECT _key_hash FROM gated_rows WHERE _reasons IS NULL{within}"
+        hashes = np.sort(connection.execute(query).fetchnumpy()["_key_hash"])
+        found.append(np.unique(hashes[1:][hashes[1:] == hashes[:-1]]))
+    return np.concatenate(found)
 
 
 def _former(connection: duckdb.DuckDBPyConnection, contract: SourceContract, known: KnownKeys) -> None:

@@ -17,7 +17,7 @@ import duckdb
 import pytest
 
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
-from transforms.lake import gate
+from transforms.lake import gated
 from transforms.settings import PROJECT_DIR
 
 MB = 1 << 20
@@ -201,7 +201,7 @@ def test_rows_that_are_kept_on_disk_fare_as_those_in_memory(
     lakes = []
     document = contract_document("csv" if ending == "csv" else "json")
     for place, share in (("memory", 0.75), ("disk", 0.0)):
-        monkeypatch.setattr(gate, "_MEMORY_SHARE", share)
+        monkeypatch.setattr(gated, "_MEMORY_SHARE", share)
         (tmp_path / place).mkdir()
         shop = Shop(tmp_path / place, document)
         shop.settings = shop.settings.model_copy(update={"threads": 4})
