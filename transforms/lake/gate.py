@@ -12,7 +12,7 @@ import duckdb
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import gate_query
-from transforms.lake.gated import PARQUET, GatedRows
+from transforms.lake.gated import PARQUET, GatedRows, always
 from transforms.lake.inspection import BrokenFileError
 from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, settle_keys
 from transforms.lake.landing import LandedFile
@@ -203,7 +203,7 @@ class Gate:
             )
             connection.execute("DELETE FROM superseding")
         stamps = (
-            f"{_always(contract.name)} AS _source, {_always(file.name)} AS _file, _row, {_always(batch)} AS _batch_id,"
+            f"{always(contract.name)} AS _source, {always(file.name)} AS _file, _row, {always(batch)} AS _batch_id,"
             f" CAST({literal(loaded_at.replace(tzinfo=None).isoformat())} AS TIMESTAMP) AS _loaded_at"
         )
         verdicts = dict(connection.execute("SELECT _verdict, count(*) FROM verdicts GROUP BY ALL").fetchall())
@@ -298,11 +298,6 @@ class Gate:
 
     def _copy(self, query: str, path: Path) -> None:
         self.connection.execute(f"COPY ({query}) TO {literal(path)} ({PARQUET})")
-
-
-def _always(text: str) -> str:
-    """SQL for a text that is the same in every row: of one kind, Parquet's writer need not look it up in each row."""
-    return f"CAST({literal(text)} AS ENUM ({literal(text)}))"
 
 
 def rejected(contract: SourceContract, file: LandedFile, batch: str, reason: str, loaded_at: dt.datetime) -> FileRecord:

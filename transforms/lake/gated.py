@@ -48,7 +48,7 @@ class GatedRows:
             self.connection.execute(f"COPY ({query.rows}) TO {literal(self._file)} ({PARQUET})")
             self._show(self._on_disk("*"))
         number = "" if raw.first_row is None else f"_place + {raw.first_row} AS _row, "
-        constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in query.constants.items())
+        constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in self._constants(query).items())
         self.connection.execute("CREATE TEMP VIEW gated_rows AS SELECT * EXCLUDE (_place) FROM kept_rows")
         self.connection.execute(
             f"CREATE TEMP VIEW gated AS SELECT {number}* EXCLUDE (_place){constants} FROM kept_rows"
@@ -77,6 +77,13 @@ class GatedRows:
         self.connection.execute("DROP TABLE IF EXISTS rows_in_memory")
         self._file.unlink(missing_ok=True)
 
+    def _constants(self, query: GateQuery) -> dict[str, str]:
+        if not query.constants:
+            return {}
+        values = scalars(self.connection, f"SELECT {', '.join(query.constants.values())}")
+        pairs = zip(query.constants.items(), values, strict=True)
+        return {name: always(value) if isinstance(value, str) else sql for (name, sql), value in pairs}
+
     def _show(self, rows: str) -> None:
         self.connection.execute(f"CREATE OR REPLACE TEMP VIEW kept_rows AS {rows}")
 
@@ -91,3 +98,8 @@ class GatedRows:
     @property
     def _file(self) -> Path:
         return self.settings.scratch / f"gated-{os.getpid()}-{id(self.connection)}.parquet"
+
+
+def always(text: str) -> str:
+    """SQL for a text that is the same in every row: of one kind, Parquet's writer need not look it up in each row."""
+    return f"CAST({literal(text)} AS ENUM ({literal(text)}))"

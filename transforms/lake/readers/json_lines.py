@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -122,7 +122,9 @@ def _staged_quickly(
     if len(shapes.orders) == 1:
         with open_bytes(file.path, inspection.compression) as first:
             spelling = spelling_of(iter(partial(first.readline, MAX_LINE_BYTES), b""))
-    paths = _Paths.of(contract, shapes.keys, spelling.keys if spelling else ())
+    paths = (_Paths.in_order(contract, spelling.keys) if spelling else None) or _Paths.of(
+        contract, shapes.keys, spelling.keys if spelling else ()
+    )
     # A number that was rounded is not spelt as it came.
     columns = paths.columns(_as_parsed if spelling else _exactly)
     same = spelling.is_followed("line", [paths.field(_key_path(key)) for key in spelling.keys]) if spelling else "false"
@@ -143,10 +145,14 @@ def _raw(
 
 @dataclass(frozen=True)
 class _Paths:
-    """What is taken from a line, in one go: ``paths`` become the list ``f``, of which each name has a place or two."""
+    """What is taken from a line, in one go: ``paths`` become the list ``f``, of which each name has a place or two.
+
+    ``in_file_order`` where the paths are just those of all keys of a line, one after the other.
+    """
 
     paths: tuple[str, ...]
     places: Mapping[str, tuple[int, ...]]
+    in_file_order: bool = False
 
     @classmethod
     def of(cls, contract: SourceContract, keys: Collection[str], others: Iterable[str] = ()) -> _Paths:
@@ -161,9 +167,19 @@ class _Paths:
         paths += [path for path in map(_key_path, others) if path not in paths]
         return cls(tuple(paths), places)
 
+    @classmethod
+    def in_order(cls, contract: SourceContract, keys: Sequence[str]) -> _Paths | None:
+        """All values of lines that have just these keys, which saves looking for them; None where one lies deeper."""
+        if any("." in name and name.split(".")[0] in keys for name in contract.physical_columns):
+            return None
+        places = {name: (keys.index(name),) if name in keys else () for name in contract.physical_columns}
+        return cls(tuple(map(_key_path, keys)), places, in_file_order=True)
+
     @property
     def values(self) -> str:
         """SQL for the list; it fails where the line is no JSON."""
+        if self.in_file_order:
+            return "json_extract_string(line, '$.*')"
         return f"json_extract_string(line, [{', '.join(map(literal, self.paths))}])"
 
     def field(self, path: str) -> str:
@@ -174,7 +190,7 @@ class _Paths:
         columns = ""
         for name, places in self.places.items():
             fields = ", ".join(read(self.field(self.paths[place]), self.paths[place]) for place in places)
-            columns += f", coalesce({fields}) AS {identifier(name)}"
+            columns += f", coalesce({fields or 'NULL'}) AS {identifier(name)}"
         return columns
 
 

@@ -34,8 +34,13 @@ class Spelling:
         for key, piece, value in zip(self.keys, self.pieces, values, strict=False):
             text += piece
             if key in self.nullable:
-                given = f"""'"' || {value} || '"'""" if key in self.quoted else value
-                parts += [literal(text), f"coalesce({given}, 'null')"]
+                quote = '"' if key in self.quoted else ""
+                parts += [
+                    f"CASE WHEN {value} IS NULL THEN {literal(text + 'null')} ELSE {literal(text + quote)} END",
+                    value,
+                ]
+                # What is null is not quoted, and ``concat`` leaves it out.
+                parts += [f"CASE WHEN {value} IS NULL THEN '' ELSE '\"' END"] if quote else []
                 text = ""
             else:
                 quote = '"' if key in self.quoted else ""
