@@ -7,7 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
@@ -19,7 +19,9 @@ from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableE
 LOG = "received.jsonl"
 NAME_LENGTH = 50
 # Hashing less than this costs less than handing it over.
-_WORTH_A_THREAD = 1 << 18
+_WORTH_A_THREAD = 4 << 20
+# Small enough to be in the processor's cache when it is hashed.
+_HASHED_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -98,36 +100,47 @@ def received_files(settings: Settings, source: str) -> list[LandedFile]:
 
 
 class _Hashing(io.RawIOBase):
-    """A stream that passes bytes on and hashes them on the way, while they are written."""
+    """A stream into a file that is hashed behind its writer, so that neither waits for the other, nor for the disk."""
 
-    def __init__(self, target: BinaryIO, hasher: ThreadPoolExecutor):
+    def __init__(self, target: BinaryIO, written: BinaryIO, hasher: ThreadPoolExecutor):
         super().__init__()
-        self._target = target
-        self._hasher = hasher
+        self._target, self._written, self._hasher = target, written, hasher
         self._sha256 = hashlib.sha256()
-        self._hashed: Future[None] | None = None
+        self._size = self._handed = self._hashed = 0
+        self._buffer = memoryview(bytearray(_HASHED_AT_ONCE))
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any) -> int:
-        if len(data) < _WORTH_A_THREAD:
-            self._wait()
-            self._sha256.update(data)
-            return self._target.write(data)
-        # Whoever writes may use his buffer again.
-        owned = bytes(data)
-        self._wait()
-        self._hashed = self._hasher.submit(self._sha256.update, owned)
-        return self._target.write(owned)
+        self._target.write(data)
+        self._size += len(data)
+        if self._size - self._handed >= _WORTH_A_THREAD:
+            self._target.flush()
+            self._hasher.submit(self._hash, self._size)
+            self._handed = self._size
+        return len(data)
 
-    def _wait(self) -> None:
-        if self._hashed:
-            self._hashed.result()
+    def finish(self) -> str:
+        """Bring all to the disk; the SHA-256 of it, in hexadecimal digits.
 
-    def hexdigest(self) -> str:
-        self._wait()
+        Raises:
+            OSError: the disk is full or damaged.
+        """
+        self._target.flush()
+        rest = self._hasher.submit(self._hash, self._size) if self._handed else None
+        os.fsync(self._target.fileno())
+        # A part that could not be read is tried again here.
+        rest.result() if rest else self._hash(self._size)
         return self._sha256.hexdigest()
+
+    def _hash(self, size: int) -> None:
+        while self._hashed < size:
+            read = self._written.readinto(self._buffer[: size - self._hashed])  # type: ignore[attr-defined]
+            if not read:
+                raise OSError(f"{self._hashed:,} of {size:,} bytes that were written are there")
+            self._sha256.update(self._buffer[:read])
+            self._hashed += read
 
 
 def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
@@ -135,12 +148,14 @@ def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
     try:
-        with ThreadPoolExecutor(1) as hasher, temporary.open("wb") as target:
-            hashing = _Hashing(target, hasher)
+        with (
+            temporary.open("wb") as target,
+            temporary.open("rb", buffering=0) as written,
+            ThreadPoolExecutor(1) as hasher,
+        ):
+            hashing = _Hashing(target, written, hasher)
             state = delivery.write(hashing)  # type: ignore[arg-type]
-            target.flush()
-            os.fsync(target.fileno())
-            digest = hashing.hexdigest()
+            digest = hashing.finish()
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
