@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration.automation import backfill_job, daily_job, daily_schedule, new_files_sensor
 from orchestration.days import AsOf
+from orchestration.dbt_parse import prepare_manifest
 from orchestration.history import history_asset
 from orchestration.ingestion import ingestion_assets
 from orchestration.monitoring import failure_sensor
@@ -14,7 +15,7 @@ from orchestration.resolution import identity_assets
 from orchestration.run_lock import RunLock
 from orchestration.terminal import terminal_logger
 from orchestration.valuation import value_assets
-from orchestration.warehouse import dbt_resource, prepare_manifest, warehouse_assets
+from orchestration.warehouse import dbt_resource, warehouse_assets
 from transforms.contracts import load_contracts
 from transforms.settings import Settings
 

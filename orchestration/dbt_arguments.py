@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,15 @@ from transforms.settings import Settings
 
 # Models that the identity step reads: it stands between them and all others.
 READ_BY_IDENTITY = frozenset({"int_identity_observations", "int_profile_attributes"})
+# Names the variable with the place of the parsed project, for orchestration.dbt_run.
+PARSED = "WATERSHED_PARSED"
 # Tables that tell of the days that were run, by the tail of their names.
 _LOG = "_log"
 
 
-def dbt_build(settings: Settings) -> list[str]:
+def dbt_build() -> list[str]:
     """Arguments of a build. Unit tests judge the code, not the data: they run in the tests, not each night."""
-    return ["build", "--exclude-resource-type", "unit_test", "--vars", dbt_variables(settings)]
-
-
-def dbt_variables(settings: Settings) -> str:
-    """Value of ``--vars``: the same for each run of an installation, so that dbt parses the project once."""
-    return json.dumps({"lake_path": str(settings.lake), "business_timezone": settings.business_timezone})
+    return ["build", "--exclude-resource-type", "unit_test"]
 
 
 def dbt_environment(settings: Settings, as_of: dt.date | None = None, increments: Path | None = None) -> dict[str, str]:
@@ -32,7 +28,10 @@ def dbt_environment(settings: Settings, as_of: dt.date | None = None, increments
     ``increments`` is the folder of a plan for the incremental models; without it all are built in full.
     """
     environment = {
+        PARSED: str(settings.home / "dbt" / "partial_parse.msgpack"),
         "WATERSHED_WAREHOUSE": str(settings.warehouse),
+        "WATERSHED_LAKE_PATH": str(settings.lake),
+        "WATERSHED_TIMEZONE": settings.business_timezone,
         "WATERSHED_MEMORY_LIMIT": settings.memory_limit,
         "WATERSHED_THREADS": str(settings.threads),
         "DBT_TARGET_PATH": str(settings.home / "dbt"),

@@ -74,7 +74,7 @@ def _build(
     settings: Settings, dbt: DbtCliResource, run_lock: RunLock, manifest: Path, select: str, day: dt.date
 ) -> None:
     """Build some models as of a day; their tests wait for the run that publishes."""
-    arguments = [*dbt_build(settings), "--exclude-resource-type", "test", "--select", select]
+    arguments = [*dbt_build(), "--exclude-resource-type", "test", "--select", select]
     with environment(dbt_environment(settings, day)):
         # dbt writes on if this process is killed: whoever comes next waits for it.
         with run_lock.handed_on():

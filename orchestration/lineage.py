@@ -23,6 +23,7 @@ def column_lineage(
     target: Path,
     translator: DagsterDbtTranslator,
     known: Mapping[tuple[str, str], Iterable[str]],
+    lake: Path,
 ) -> dict[dg.AssetKey, dg.TableColumnLineage]:
     """Lineage of each model that has compiled SQL below ``target``; what cannot be read is left out.
 
@@ -45,7 +46,10 @@ def column_lineage(
             columns.setdefault(schema, {})[table] = dict.fromkeys(names, "VARCHAR")
     described = MappingSchema(columns, dialect="duckdb")
     # A source is compiled to a scan of files: by its name again, its columns can be told.
-    scans = {node["relation_name"]: ".".join(_place(node)) for node in manifest["sources"].values()}
+    scans = {
+        node["relation_name"].replace("<lake>", str(lake)): ".".join(_place(node))
+        for node in manifest["sources"].values()
+    }
     found = {}
     for node in nodes.values():
         file = target / "compiled" / node["package_name"] / node.get("original_file_path", "")

@@ -13,6 +13,7 @@ import dagster as dg
 
 from orchestration.automation import BACKFILL, DAILY
 from orchestration.build import build_definitions
+from orchestration.event_log import open_instance
 from orchestration.runs import failure_of
 from transforms.locking import LockedError
 from transforms.settings import Settings
@@ -71,7 +72,7 @@ def _run_job(settings: Settings, name: str, tags: Mapping[str, str]) -> RunOutco
     # dbt's own lines go to a file: the terminal shows one line per thing done.
     log = settings.home / "dbt" / "terminal.log"
     with (
-        dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance,
+        open_instance(dagster_home(settings)) as instance,
         log.open("w", encoding="utf-8") as stream,
         contextlib.redirect_stdout(stream),
     ):

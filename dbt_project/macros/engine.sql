@@ -44,14 +44,14 @@
 {#- DATE of a UTC timestamp in the business time zone. -#}
 {% macro business_date(at) %}{{ return(adapter.dispatch('business_date')(at)) }}{% endmacro %}
 {% macro duckdb__business_date(at) -%}
-    {%- if var('business_timezone') == 'UTC' -%}
+    {%- if business_timezone() == 'UTC' -%}
         cast({{ at }} as date)
     {%- else -%}
-        cast(timezone('{{ var("business_timezone") }}', timezone('UTC', {{ at }})) as date)
+        cast(timezone('{{ business_timezone() }}', timezone('UTC', {{ at }})) as date)
     {%- endif -%}
 {%- endmacro %}
 {% macro spark__business_date(at) -%}
-    cast(from_utc_timestamp({{ at }}, '{{ var("business_timezone") }}') as date)
+    cast(from_utc_timestamp({{ at }}, '{{ business_timezone() }}') as date)
 {%- endmacro %}
 
 {#- Array of all DATEs from one to another, both included. -#}
@@ -66,10 +66,10 @@
 {#- UTC timestamp at which a DATE of the business time zone begins. -#}
 {% macro day_start(day) %}{{ return(adapter.dispatch('day_start')(day)) }}{% endmacro %}
 {% macro duckdb__day_start(day) -%}
-    timezone('UTC', timezone('{{ var("business_timezone") }}', cast({{ day }} as timestamp)))
+    timezone('UTC', timezone('{{ business_timezone() }}', cast({{ day }} as timestamp)))
 {%- endmacro %}
 {% macro spark__day_start(day) -%}
-    cast(to_utc_timestamp(cast({{ day }} as timestamp_ntz), '{{ var("business_timezone") }}') as timestamp_ntz)
+    cast(to_utc_timestamp(cast({{ day }} as timestamp_ntz), '{{ business_timezone() }}') as timestamp_ntz)
 {%- endmacro %}
 
 {#- Text of one field of a JSON column, null where it is missing. -#}
@@ -115,10 +115,10 @@
 {#- What the gate keeps beside an entity's accepted rows: which of them do not count, since when and until when. -#}
 {% macro superseded_rows(entity) %}{{ return(adapter.dispatch('superseded_rows')(entity)) }}{% endmacro %}
 {% macro duckdb__superseded_rows(entity) -%}
-    read_parquet('{{ var("lake_path") }}/{{ entity }}/*/*/superseded.parquet')
+    read_parquet('{{ lake_path() }}/{{ entity }}/*/*/superseded.parquet')
 {%- endmacro %}
 {% macro spark__superseded_rows(entity) -%}
-    parquet.`{{ var("lake_path") }}/{{ entity }}/*/*/superseded.parquet`
+    parquet.`{{ lake_path() }}/{{ entity }}/*/*/superseded.parquet`
 {%- endmacro %}
 
 {#- Number of a DATE's month, counted through the years, so that the distance of two months is a difference. -#}

@@ -29,7 +29,7 @@ def publish(
 ) -> None:
     """Publish what stands in the warehouse, if it passed its checks; --confirm lets a build pass that was held."""
     # Dagster takes seconds to import.
-    from orchestration.warehouse import prepare_manifest
+    from orchestration.dbt_parse import prepare_manifest
 
     settings = read_settings()
     confirmation = Confirmation(confirm, by or getpass.getuser(), reason or "") if confirm is not None else None

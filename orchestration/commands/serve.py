@@ -56,9 +56,9 @@ def _prepare(settings: Settings) -> None:
     """Bring the Dagster home into shape, and close the runs that nobody executes any more."""
     import dagster as dg
 
+    from orchestration.dbt_parse import prepare_manifest
     from orchestration.pipeline import dagster_home
     from orchestration.runs import close_abandoned
-    from orchestration.warehouse import prepare_manifest
 
     prepare_manifest(settings)
     home = dagster_home(settings)

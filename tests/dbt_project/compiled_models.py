@@ -8,24 +8,16 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import duckdb
 import polars as pl
 import yaml
 
-from tests.dbt_project.project import DBT_PROJECT
+from tests.dbt_project.project import ANY_DAY, DBT_PROJECT, compiled
 
 SCHEMAS = ("intermediate", "marts")
-# A day that no threshold or fixture names, so that it can be told apart in compiled text.
-ANY_DAY = "1804-02-29"
 
 
 def compiled_models(as_of: dt.date) -> dict[str, str]:
@@ -35,31 +27,9 @@ def compiled_models(as_of: dt.date) -> dict[str, str]:
 
 @functools.cache
 def _compile() -> Mapping[str, str]:
-    """Compile once for all days.
-
-    Raises:
-        AssertionError: the project does not compile.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            *(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet"),
-            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--target-path", f"{folder}/target", "--log-path", f"{folder}/logs"),
-            *("--select", "path:models/intermediate/value", "path:models/marts/value"),
-            *("path:models/intermediate/journey", "path:models/marts/journey"),
-        ]
-        environment = os.environ | {
-            "WATERSHED_WAREHOUSE": f"{folder}/warehouse.duckdb",
-            "WATERSHED_AS_OF_DATE": ANY_DAY,
-        }
-        outcome = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-        manifest = json.loads(Path(folder, "target", "manifest.json").read_text())
-    return {
-        node["name"]: node["compiled_code"]
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and node.get("compiled_code")
-    }
+    """Compile once for all days."""
+    folders = [f"path:models/{part}/{topic}" for part in ("intermediate", "marts") for topic in ("value", "journey")]
+    return compiled(*folders)
 
 
 @contextmanager

@@ -2,21 +2,92 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import duckdb
+from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+from dbt.cli.main import dbtRunner
+from dbt.contracts.graph.manifest import Manifest
 
+from orchestration.dbt_parse import prepare_manifest
+from orchestration.dbt_run import parsed_project
 from tests.dbt_project import story
 from tests.dbt_project.lake import Row, write_identity
+from transforms.settings import Settings
 
 DBT_PROJECT = Path(__file__).resolve().parents[2] / "dbt_project"
+# A day and a lake that nothing else names, so that they can be told apart in compiled text.
+ANY_DAY = "1804-02-29"
+ANY_LAKE = "/any/lake"
 IDENTIFIERS = ("email", "phone", "loyalty_id", "device_id", "app_user_id", "payment_token")
+
+
+@contextmanager
+def environment(**variables: str) -> Iterator[None]:
+    """Only these variables of ours; dbt takes the environment as it is when a command begins."""
+    before = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("WATERSHED_", "DBT_"))]:
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@functools.cache
+def parsed() -> Manifest:
+    """The project as every run takes it up; parsed once, whatever the lakes and warehouses of the tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        return parsed_project(prepare_manifest(Settings(home=Path(folder))).with_name("partial_parse.msgpack"))
+
+
+def run_dbt(warehouse: Path, command: str, *arguments: str, **variables: str) -> Any:
+    """Run a dbt command in this very process, with these environment variables; returns its results.
+
+    Raises:
+        AssertionError: a model or a test failed; the message is dbt's.
+    """
+    scratch = warehouse.parent / "dbt"
+    scratch.mkdir(parents=True, exist_ok=True)
+    with environment(WATERSHED_WAREHOUSE=str(warehouse), **variables):
+        result = dbtRunner(manifest=parsed()).invoke(
+            [
+                *("--quiet", "--log-level-file", "none", "--no-use-colors", command, *arguments),
+                *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
+                *("--target-path", str(scratch), "--log-path", str(scratch)),
+            ]
+        )
+    # The end of a process would close the file.
+    DuckDBConnectionManager.close_all_connections()
+    outcomes = getattr(result.result, "results", [])
+    failed = [f"{item.node.name}: {item.message}" for item in outcomes if item.status in {"error", "fail", "skipped"}]
+    assert result.success, result.exception or failed
+    return result.result
+
+
+def compiled(*select: str, lake: str = ANY_LAKE, timezone: str = "UTC", tables: str = "") -> dict[str, str]:
+    """SQL of the selected models by name, for ``ANY_DAY`` and this lake.
+
+    ``tables`` is SQL that makes what the warehouse holds before.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        warehouse = Path(folder, "warehouse.duckdb")
+        with duckdb.connect(str(warehouse)) as connection:
+            connection.execute(tables or "SELECT 1")
+        place = {"WATERSHED_LAKE_PATH": lake, "WATERSHED_TIMEZONE": timezone, "WATERSHED_AS_OF_DATE": ANY_DAY}
+        results = run_dbt(warehouse, "compile", "--select", *select, **place).results
+    models = [item.node for item in results if item.node.resource_type == "model"]
+    return {node.name: node.compiled_code for node in models}
 
 
 @dataclass(frozen=True)
@@ -43,28 +114,14 @@ class Build:
         """Run dbt as the orchestrator does.
 
         Raises:
-            AssertionError: a model or a test failed; the message is dbt's output.
+            AssertionError: a model or a test failed; the message is dbt's.
         """
-        scratch = self.warehouse.parent / "dbt"
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("WATERSHED_", "DBT_"))}
         settings: Mapping[str, object] = {
             "lake_path": str(self.lake),
             "as_of_date": story.AS_OF.isoformat(),
             "business_timezone": story.BUSINESS_TIMEZONE,
         }
-        done = subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("dbt")), "--no-use-colors", command, *arguments),
-                *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-                *("--target-path", str(scratch), "--log-path", str(scratch)),
-                *("--vars", json.dumps(settings | variables)),
-            ],
-            env=inherited | {"WATERSHED_WAREHOUSE": str(self.warehouse)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        run_dbt(self.warehouse, command, *arguments, "--vars", json.dumps(settings | variables))
 
     def resolve(self, owners: Mapping[str, str]) -> None:
         """Stand in for identity resolution: give each observed combination to the owner of its identifiers."""

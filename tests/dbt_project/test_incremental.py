@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
-from dbt.cli.main import dbtRunner
-from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.dbt_arguments import incremental_models
 from tests.dbt_project.histories import History
 from tests.dbt_project.lake import write_identity
-from tests.dbt_project.project import DBT_PROJECT
+from tests.dbt_project.project import parsed, run_dbt
 from transforms.builds import plan_increments
 from transforms.builds.increments import MARKS
 from transforms.settings import Settings
@@ -28,64 +22,35 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
 INPUTS = {"models": "1", "code": "1"}
 
 
-@contextmanager
-def environment(**variables: str) -> Iterator[None]:
-    """Only these variables of ours; dbt takes the environment as it is when a command begins."""
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith(("WATERSHED_", "DBT_"))]:
-        del os.environ[name]
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 @dataclass
 class Project:
-    """The dbt project in this very process: parsed once, run many times."""
+    """A home whose lake grows, and what dbt builds from it."""
 
     folder: Path
-    manifest: Manifest | None = None
 
     @property
     def settings(self) -> Settings:
         return Settings(home=self.folder / "home")
 
-    def dbt(self, command: str, warehouse: Path, as_of: dt.date, *arguments: str, **variables: str) -> Any:
+    def dbt(self, warehouse: Path, as_of: dt.date, *command: str, **variables: str) -> None:
         """Run a dbt command; fails the test with dbt's own message."""
-        scratch = self.folder / "dbt"
-        known = {"WATERSHED_WAREHOUSE": str(warehouse), "WATERSHED_AS_OF_DATE": as_of.isoformat()}
-        with environment(**known, **variables):
-            result = dbtRunner(manifest=self.manifest).invoke(
-                [
-                    *("--quiet", "--log-level-file", "none", "--no-use-colors", command, *arguments),
-                    *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-                    *("--target-path", str(scratch), "--log-path", str(scratch)),
-                    *("--vars", f"{{lake_path: {self.settings.lake}, business_timezone: Europe/Berlin}}"),
-                ]
-            )
-        messages = [f"{item.node.name}: {item.message}" for item in getattr(result.result, "results", [])]
-        assert result.success, result.exception or messages
-        return result.result
+        place = {"WATERSHED_LAKE_PATH": str(self.settings.lake), "WATERSHED_TIMEZONE": "Europe/Berlin"}
+        run_dbt(warehouse, *command, WATERSHED_AS_OF_DATE=as_of.isoformat(), **place, **variables)
 
     def die_within(self, as_of: dt.date, model: str) -> None:
         """Fail in the last statement of a model's transaction, after its rows have changed, as a kill there would."""
-        assert self.manifest
         folder = self.folder / "increments"
-        plan_increments(self.settings, incremental_models(self.manifest.to_dict()), INPUTS, as_of, folder)
+        plan_increments(self.settings, incremental_models(parsed().to_dict()), INPUTS, as_of, folder)
         (folder / "contents.json").write_text("no contents\n")
         with pytest.raises(AssertionError, match=model):
-            self.dbt("run", self.settings.warehouse, as_of, "--select", model, WATERSHED_INCREMENTS=str(folder))
+            self.dbt(self.settings.warehouse, as_of, "run", "--select", model, WATERSHED_INCREMENTS=str(folder))
 
     def increment(self, as_of: dt.date, *select: str, inputs: dict[str, str] = INPUTS) -> dict:
         """Continue the warehouse of the home, as the orchestrator does; returns the plan."""
-        assert self.manifest
-        models = incremental_models(self.manifest.to_dict())
+        models = incremental_models(parsed().to_dict())
         folder = self.folder / "increments"
         plan = plan_increments(self.settings, models, inputs, as_of, folder)
-        self.dbt(*BUILD[:1], self.settings.warehouse, as_of, *BUILD[1:], *select, WATERSHED_INCREMENTS=str(folder))
+        self.dbt(self.settings.warehouse, as_of, *BUILD, *select, WATERSHED_INCREMENTS=str(folder))
         return plan
 
     def rebuild(self, as_of: dt.date) -> Path:
@@ -93,7 +58,7 @@ class Project:
         warehouse = self.folder / "rebuilt" / "warehouse.duckdb"
         warehouse.parent.mkdir(exist_ok=True)
         warehouse.unlink(missing_ok=True)
-        self.dbt(*BUILD[:1], warehouse, as_of, *BUILD[1:])
+        self.dbt(warehouse, as_of, *BUILD)
         return warehouse
 
 
@@ -104,7 +69,6 @@ BUILD = ("build", "--exclude-resource-type", "test", "--exclude-resource-type", 
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("increments"))
     History(project.settings.lake, seed=0)
-    project.manifest = project.dbt("parse", project.settings.warehouse, dt.date(2025, 3, 1))
     return project
 
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,14 +15,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.dbt_project.compiled_models import ANY_DAY
-from tests.dbt_project.project import DBT_PROJECT
+from tests.dbt_project.project import ANY_DAY, ANY_LAKE, compiled
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
 
 BERLIN = ZoneInfo("Europe/Berlin")
-ANY_LAKE = "/any/lake"
 FIRST, LAST = dt.date(2025, 3, 1), dt.date(2025, 3, 12)
 # Both sides of midnight in Berlin, as UTC.
 HOURS = (0, 10, 22, 23)
@@ -40,18 +33,7 @@ random_histories = hypothesis_settings(
 @functools.cache
 def staging() -> str:
     """SQL of ``stg_transactions`` as dbt compiles it, for any day and lake."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [
-            *(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet", "--select", "stg_transactions"),
-            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--target-path", f"{folder}/target", "--log-path", f"{folder}/logs"),
-            *("--vars", json.dumps({"lake_path": ANY_LAKE, "business_timezone": "Europe/Berlin"})),
-        ]
-        environment = {"WATERSHED_WAREHOUSE": f"{folder}/warehouse.duckdb", "WATERSHED_AS_OF_DATE": ANY_DAY}
-        done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        manifest = json.loads(Path(folder, "target", "manifest.json").read_text())
-    return manifest["nodes"]["model.watershed.stg_transactions"]["compiled_code"]
+    return compiled("stg_transactions", timezone="Europe/Berlin")["stg_transactions"]
 
 
 def shop_of(folder: Path, **properties: Any) -> Shop:

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,13 +16,12 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.dbt_project.compiled_models import ANY_DAY, put_table
-from tests.dbt_project.project import DBT_PROJECT
+from tests.dbt_project.compiled_models import put_table
+from tests.dbt_project.project import ANY_DAY, ANY_LAKE, DBT_PROJECT, compiled
 from tests.dbt_project.test_value_rfm_real_data import GRID
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
 
-ANY_LAKE = "/any/lake"
 LOGS = {
     "int_rfm_log": "as_of_date DATE, customer_id VARCHAR, currency VARCHAR, segment VARCHAR, last_purchase_date DATE,"
     " window_purchase_days BIGINT, window_net_revenue_amount DECIMAL(18, 2)",
@@ -46,26 +40,11 @@ WINDOW = dt.timedelta(365)
 
 
 @functools.cache
-def compiled(logs_exist: bool) -> Mapping[str, str]:
+def models(logs_exist: bool) -> Mapping[str, str]:
     """SQL of the models by name, for any day, before or after the first run."""
-    with tempfile.TemporaryDirectory() as folder:
-        with duckdb.connect(f"{folder}/warehouse.duckdb") as connection:
-            if logs_exist:
-                connection.execute("CREATE SCHEMA intermediate")
-                for log, columns in LOGS.items():
-                    connection.execute(f"CREATE TABLE intermediate.{log} ({columns})")
-        names = [table.split(".")[1] for table in TABLES]
-        command = [
-            *(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet", "--select", *names),
-            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--target-path", f"{folder}/target", "--log-path", f"{folder}/logs"),
-            *("--vars", json.dumps({"lake_path": ANY_LAKE})),
-        ]
-        environment = {"WATERSHED_WAREHOUSE": f"{folder}/warehouse.duckdb", "WATERSHED_AS_OF_DATE": ANY_DAY}
-        done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        nodes = json.loads(Path(folder, "target", "manifest.json").read_text())["nodes"]
-    return {name: nodes[f"model.watershed.{name}"]["compiled_code"] for name in names}
+    logs = "; ".join(f"CREATE TABLE intermediate.{log} ({columns})" for log, columns in LOGS.items())
+    tables = f"CREATE SCHEMA intermediate; {logs}" if logs_exist else ""
+    return compiled(*(table.split(".")[1] for table in TABLES), tables=tables)
 
 
 @contextmanager
@@ -125,10 +104,10 @@ def run(
         schema={"old_customer_id": pl.String, "customer_id": pl.String},
     ).write_parquet(current / "aliases.parquet")
     exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'int_rfm_log'").fetchone()
-    models = compiled(exists == (1,))
+    known = models(exists == (1,))
     for table in TABLES:
         name = table.split(".")[1]
-        sql = models[name].replace(ANY_DAY, day.isoformat()).replace(ANY_LAKE, str(folder))
+        sql = known[name].replace(ANY_DAY, day.isoformat()).replace(ANY_LAKE, str(folder))
         if name in LOGS and exists == (1,):
             connection.execute(f"CREATE OR REPLACE TEMP TABLE new_lines AS {sql}")
             connection.execute(f"DELETE FROM {table} WHERE as_of_date IN (SELECT as_of_date FROM new_lines)")

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
-import json
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,8 +16,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.dbt_project.compiled_models import ANY_DAY, put_table
-from tests.dbt_project.project import DBT_PROJECT
+from tests.dbt_project.compiled_models import put_table
+from tests.dbt_project.project import ANY_DAY, ANY_LAKE, compiled
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
 
@@ -30,7 +25,6 @@ FIRST = dt.date(2025, 3, 1)
 DAYS = [FIRST + dt.timedelta(number) for number in range(8)]
 CUSTOMERS = ("A", "B", "C", "D")
 LOG = "warehouse.intermediate.int_segment_log"
-ANY_LAKE = "/any/lake"
 Segments = Mapping[str, str]
 
 segments = st.dictionaries(st.sampled_from(CUSTOMERS), st.sampled_from(["Champions", "Lost", "Lapsed"]))
@@ -38,25 +32,11 @@ runs = st.lists(st.tuples(st.sampled_from(DAYS), segments), min_size=1, max_size
 
 
 @functools.cache
-def compiled(log_exists: bool) -> Mapping[str, str]:
+def models(log_exists: bool) -> Mapping[str, str]:
     """SQL of the log and of the mart by name, for any day, before or after the first run."""
-    with tempfile.TemporaryDirectory() as folder:
-        with duckdb.connect(f"{folder}/warehouse.duckdb") as connection:
-            if log_exists:
-                connection.execute("CREATE SCHEMA intermediate")
-                connection.execute(f"CREATE TABLE {LOG} (as_of_date DATE, customer_id VARCHAR, segment VARCHAR)")
-        command = [
-            *(str(Path(sys.executable).with_name("dbt")), "compile", "--quiet"),
-            *("--select", "int_segment_log", "segment_history"),
-            *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
-            *("--target-path", f"{folder}/target", "--log-path", f"{folder}/logs"),
-            *("--vars", json.dumps({"lake_path": ANY_LAKE})),
-        ]
-        environment = {"WATERSHED_WAREHOUSE": f"{folder}/warehouse.duckdb", "WATERSHED_AS_OF_DATE": ANY_DAY}
-        done = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        nodes = json.loads(Path(folder, "target", "manifest.json").read_text())["nodes"]
-    return {name: nodes[f"model.watershed.{name}"]["compiled_code"] for name in ("int_segment_log", "segment_history")}
+    log = "CREATE SCHEMA intermediate; CREATE TABLE intermediate.int_segment_log"
+    columns = "(as_of_date DATE, customer_id VARCHAR, segment VARCHAR)"
+    return compiled("int_segment_log", "segment_history", tables=f"{log} {columns}" if log_exists else "")
 
 
 @contextmanager
@@ -75,7 +55,7 @@ def run(connection: duckdb.DuckDBPyConnection, day: dt.date, said: Segments) -> 
     )
     put_table(connection, "marts.customer_rfm", rows)
     exists = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'int_segment_log'").fetchone()
-    sql = compiled(exists == (1,))["int_segment_log"].replace(ANY_DAY, day.isoformat())
+    sql = models(exists == (1,))["int_segment_log"].replace(ANY_DAY, day.isoformat())
     if exists == (0,):
         connection.execute(f"CREATE TABLE {LOG} AS {sql}")
         return
@@ -95,7 +75,7 @@ def history(
         schema=dict.fromkeys(("old_customer_id", "customer_id"), pl.String),
     ).write_parquet(lake / "aliases.parquet")
     put_table(connection, "intermediate.int_customer_channels", pl.DataFrame({"customer_id": list(present)}))
-    sql = compiled(True)["segment_history"].replace(ANY_DAY, as_of.isoformat()).replace(ANY_LAKE, str(folder))
+    sql = models(True)["segment_history"].replace(ANY_DAY, as_of.isoformat()).replace(ANY_LAKE, str(folder))
     return connection.execute(f"SELECT * FROM ({sql}) ORDER BY ALL").fetchall()
 
 

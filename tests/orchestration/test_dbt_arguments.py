@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from pathlib import Path
 from typing import Any
 
@@ -79,17 +78,19 @@ def test_the_history_asks_for_what_its_logs_stand_on_and_for_no_more() -> None:
     ]
 
 
-def test_the_day_comes_by_the_environment_and_the_arguments_stay_the_same(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
-    assert dbt_environment(settings, dt.date(2025, 3, 1))["WATERSHED_AS_OF_DATE"] == "2025-03-01"
+def test_what_differs_from_run_to_run_comes_by_the_environment(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, business_timezone="Asia/Tokyo")
+    environment = dbt_environment(settings, dt.date(2025, 3, 1))
+    assert environment["WATERSHED_AS_OF_DATE"] == "2025-03-01"
+    assert environment["WATERSHED_LAKE_PATH"] == str(tmp_path / "lake")
+    assert environment["WATERSHED_TIMEZONE"] == "Asia/Tokyo"
     assert "WATERSHED_AS_OF_DATE" not in dbt_environment(settings)
-    variables = json.loads(dbt_build(settings)[-1])
-    assert variables == {"lake_path": str(tmp_path / "lake"), "business_timezone": "UTC"}
+    assert "--vars" not in dbt_build()
 
 
 def test_no_secret_reaches_dbt(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, identifier_key="very-secret")  # type: ignore[arg-type]
-    assert "very-secret" not in repr((dbt_environment(settings), dbt_build(settings), settings))
+    assert "very-secret" not in repr((dbt_environment(settings), dbt_build(), settings))
 
 
 def test_increments_are_planned_for_models_that_name_their_entities_alone(tmp_path: Path) -> None:

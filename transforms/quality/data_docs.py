@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +82,22 @@ def _read(path: Path) -> QualityReport:
 
 def _run_body(report: QualityReport, validation: Any) -> Iterable[str]:
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view.view import DefaultJinjaSectionView
 
     yield f'<p><a href="../{INDEX}">All runs</a></p><p>{report.rows:,} rows accepted. {_verdict(report)}</p>'
     document: dict[str, Any] = ValidationResultsPageRenderer().render(validation).to_json_dict()
     # The first section is an overview with links to pages that are not written.
     for number, section in enumerate(document["sections"][1:], start=1):
-        page = DefaultJinjaSectionView().render({"section": section, "section_loop": {"index": number}})
+        page = _section_view().render({"section": section, "section_loop": {"index": number}})
         # What it makes of a verdict without counts.
         yield page.replace("unknown % not null", "--")
+
+
+@cache
+def _section_view() -> Any:
+    """One for all sections of all sources: each view compiles the templates for itself."""
+    from great_expectations.render.view.view import DefaultJinjaSectionView
+
+    return DefaultJinjaSectionView()
 
 
 def _index_body(runs: Iterable[Path]) -> Iterable[str]:
