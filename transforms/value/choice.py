@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from transforms.value.backtest import Backtest
-from transforms.value.candidates import LADDER, NAIVE, TREES, Fit
+from transforms.value.candidates import MODELS, NAIVE, PARETO_NBD, TREES, Fit, parts_of
+from transforms.value.diagnostics import Verdict
+from transforms.value.models.cohorts import SUFFIX
 from transforms.value.predict import Orders
 
 
@@ -30,8 +32,8 @@ def choose(backtest: Backtest, fits: Mapping[str, Fit], forecast: Callable[[str]
     ``fits`` are those to all days up to as_of. Without a backtest the order is that of the ladder, then the plain
     rules: nothing shows that a model is better than they are, but nothing shows the contrary either.
     """
-    ranking = backtest.ranking or [*(model.name for model in LADDER), *NAIVE]
-    able = [name for name in ranking if name not in fits or fits[name].verdict.accepted]
+    ranking = backtest.ranking or [*MODELS, *NAIVE]
+    able = [name for name in ranking if all(part not in fits or fits[part].verdict.accepted for part in parts_of(name))]
     for place, name in enumerate(able):
         orders = forecast(name)
         if orders is not None and orders.is_finite:
@@ -42,14 +44,11 @@ def choose(backtest: Backtest, fits: Mapping[str, Fit], forecast: Callable[[str]
 
 def _status(name: str, backtest: Backtest, fits: Mapping[str, Fit]) -> tuple[str, str | None]:
     # What did not pass is told first: it may be why a rule won.
-    preferred = LADDER[0].name
-    verdict = fits[preferred].verdict
-    if verdict.accepted and preferred in backtest.contenders:
-        verdict = backtest.contenders[preferred].verdict
-    failed = None if verdict.accepted else f"{preferred} not used: {verdict.reason}"
+    verdict = _preferred(backtest, fits)
+    failed = None if verdict.accepted else f"{PARETO_NBD.name} not used: {verdict.reason}"
     if name in (*NAIVE, TREES):
         errors = {one.name: one.errors.mae for one in backtest.contenders.values() if one.errors}
-        models = [model.name for model in LADDER if model.name in errors]
+        models = [model for model in errors if model not in (*NAIVE, TREES)]
         best = min(models, key=lambda model: errors[model], default=None)
         won = (
             f"naive_wins: over the last {backtest.window.holdout_days} days {name} was off by {errors[name]:.3f} orders"
@@ -61,3 +60,11 @@ def _status(name: str, backtest: Backtest, fits: Mapping[str, Fit]) -> tuple[str
     if failed:
         return "fallback", failed
     return "accepted", None if backtest.verdict.accepted else backtest.verdict.reason
+
+
+def _preferred(backtest: Backtest, fits: Mapping[str, Fit]) -> Verdict:
+    """Whether Pareto/NBD, with or without cohorts, holds for the present and held at the cut; else why it did not."""
+    names = [PARETO_NBD.name + SUFFIX, PARETO_NBD.name]
+    verdicts = [[fits[name].verdict for name in names]]
+    verdicts += [[backtest.contenders[name].verdict for name in names]] if backtest.contenders else []
+    return next((of_day[-1] for of_day in verdicts if not any(one.accepted for one in of_day)), Verdict(True))

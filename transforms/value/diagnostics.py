@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from transforms.value.fitting import Optimum
@@ -69,6 +70,14 @@ def judge_fit(optimum: Optimum, without_dropout: Optimum | None = None) -> Verdi
         return _no("ill_conditioned", f"the parameters cannot be told apart (condition {optimum.condition:.0e})")
     if optimum.agreeing < min(AGREEING_STARTS, optimum.starts):
         return _no("starts_disagree", f"{optimum.agreeing} of {optimum.starts} searches found the same maximum")
+    return Verdict(True)
+
+
+def judge_cohorts(optimum: Optimum, without_cohorts: Optimum, customers: float) -> Verdict:
+    """Whether rates that depend on the time of acquisition explain enough more to pay for their parameter (BIC)."""
+    gain = 2 * (optimum.value - without_cohorts.value)
+    if not gain > math.log(max(customers, 2.0)):
+        return _no("no_cohort_effect", "customers acquired early and late buy alike, so that one rate for all says it")
     return Verdict(True)
 
 

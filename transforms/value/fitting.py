@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +58,10 @@ class Optimum:
         return None if self.log_errors is None else self.parameters * self.log_errors
 
 
-def fit_purchases(model: PurchaseModel, sample: Sample) -> Optimum:
+def fit_purchases(model: PurchaseModel, sample: Sample, near: Sequence[Floats] = ()) -> Optimum:
     """Fit a purchase model; time in ``sample`` is in days where it is large enough to be binned.
 
+    :param near: log parameters to begin from, beside the first start of the model and in place of its others.
     :raises ValueError: if nobody in the sample bought twice, or nobody was observed: then every fit "succeeds".
     """
     if not len(sample.x) or sample.t.max() <= 0 or sample.x.max() <= 0:
@@ -70,9 +71,11 @@ def fit_purchases(model: PurchaseModel, sample: Sample) -> Optimum:
     unit = float(sample.t.max()) / LONGEST_AGE
     fine, coarse = fine.scaled(unit), coarse.scaled(unit)
     rate = float((coarse.x * coarse.weight).sum() / (coarse.t * coarse.weight).sum())
-    starts = [np.log(start) for start in model.starts(rate)]
-    found = maximum(_objective(model, fine), starts, fine.customers, _objective(model, coarse))
+    scaled = model.scaled(unit)
     shift = np.array([_shift(model, name, np.log(unit)) for name in model.parameters])
+    starts = [np.log(start) for start in scaled.starts(rate)]
+    starts = [start - shift for start in near] + starts[: 1 if near else None]
+    found = maximum(_objective(scaled, fine), starts, fine.customers, _objective(scaled, coarse))
     orders = float((fine.x * fine.weight).sum())
     return Optimum(
         **{

@@ -15,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.sql import literal, scalars
+from transforms.value.counting import counts_by_age
 from transforms.value.diagnostics import FREQUENT_DAYS, RECENT_DAYS, Extent
 from transforms.value.sample import Floats
 
 DAYS = "purchase_days"
 CUSTOMERS = "customers"
 PROPENSITY_DAYS = 90
-HELD_OUT = 3
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,16 @@ def read_purchase_days(connection: duckdb.DuckDBPyConnection, warehouse: Path, a
 def find_window(connection: duckdb.DuckDBPyConnection, as_of: date, horizon_days: int) -> Window | None:
     """The days of a run over ``purchase_days``; None without any.
 
-    A third of the history is held out, at most the horizon: fits then rest on two thirds of what they will have.
+    The backtest is the task made smaller: the days held out are to those before them as the horizon is to the whole
+    history, and at most as many. Else it would reward what is right in the short run, and what looks back less far
+    than the run itself will.
     """
     (first,) = scalars(connection, f"SELECT min(day) FROM {DAYS}")
     if first is None:
         return None
-    held_out = min(max(horizon_days, 1), (as_of - first).days // HELD_OUT)
+    history = (as_of - first).days
+    ahead = max(1, min(horizon_days, history))
+    held_out = history * ahead // (history + ahead)
     return Window(first, as_of, as_of - timedelta(days=held_out), horizon_days)
 
 
@@ -116,24 +120,37 @@ def summarise(connection: duckdb.DuckDBPyConnection, window: Window) -> None:
     """
     as_of = f"DATE {literal(window.as_of.isoformat())}"
     cut = window.holdout_days
-    code, currencies = _currency_codes(connection)
-    least, most = (f"min({code})", f"max({code})") if len(currencies) > 1 else ("1", "1")
     taught = cut + window.training_days
+    code, currencies = _currency_codes(connection)
+    codes = f"min({code}) AS code, max({code}) AS other" if len(currencies) > 1 else "1 AS code, 1 AS other"
+    ranges = {
+        "n": (0, None),
+        "recent": (0, window.lookback_days),
+        "cut_n": (cut, None),
+        "cut_recent": (cut, 2 * cut),
+        "bought": (cut - window.propensity_days, cut),
+        "taught_n": (taught, None),
+    }
+    # A day has one row, or one for each currency, which is refused below.
+    sums, counts = counts_by_age(ranges, (window.history_days + 1) * max(len(currencies), 1))
     connection.execute(
         f"""CREATE OR REPLACE TEMP TABLE {CUSTOMERS} AS
-        SELECT customer_id, {least} AS code, {most} AS other, max(age) AS first, min(age) AS last,
-               CAST(count(*) AS INTEGER) AS n,
-               CAST(count(*) FILTER (WHERE age < {window.lookback_days}) AS INTEGER) AS recent,
-               CAST(count(*) FILTER (WHERE amount > 0) AS INTEGER) AS paid_days,
-               CAST(sum(amount) FILTER (WHERE amount > 0) AS DECIMAL(18, 2)) AS paid,
-               CAST(count(*) FILTER (WHERE age >= {cut}) AS INTEGER) AS cut_n,
-               min(age) FILTER (WHERE age >= {cut}) AS cut_last,
-               CAST(count(*) FILTER (WHERE age >= {cut} AND age < {2 * cut}) AS INTEGER) AS cut_recent,
-               count(*) FILTER (WHERE age < {cut} AND age >= {cut - window.propensity_days}) > 0 AS bought,
-               CAST(count(*) FILTER (WHERE age >= {taught}) AS INTEGER) AS taught_n,
-               min(age) FILTER (WHERE age >= {taught}) AS taught_last
-        FROM (SELECT *, CAST({as_of} - day AS INTEGER) AS age FROM {DAYS})
-        GROUP BY customer_id"""
+        SELECT customer_id, code, other, first, last, cut_last, taught_last, CAST(paid_days AS INTEGER) AS paid_days,
+               CAST(paid AS DECIMAL(18, 2)) AS paid,
+               {", ".join(f"{counted} AS {name}" for name, counted in counts.items() if name != "bought")},
+               {counts["bought"]} > 0 AS bought
+        FROM (
+            SELECT customer_id, {codes}, max(age) AS first, min(age) AS last, count(paid) AS paid_days,
+                   sum(paid) AS paid, min(CASE WHEN age >= {cut} THEN age END) AS cut_last,
+                   min(CASE WHEN age >= {taught} THEN age END) AS taught_last,
+                   {", ".join(f"{summed} AS {name}" for name, summed in sums.items())}
+            FROM (
+                SELECT customer_id, CAST({as_of} - day AS INTEGER) AS age, currency,
+                       CASE WHEN amount > 0 THEN amount END AS paid
+                FROM {DAYS}
+            )
+            GROUP BY customer_id
+        )"""
     )
     mixed = connection.execute(
         f"SELECT customer_id, code, other FROM {CUSTOMERS} WHERE code <> other LIMIT 1"

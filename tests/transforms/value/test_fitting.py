@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from transforms.value.candidates import fit_ladder
-from transforms.value.diagnostics import judge_fit, judge_spend
-from transforms.value.fitting import fit_purchases
-from transforms.value.models import MBG_NBD, NBD, PARETO_NBD
+from transforms.value.diagnostics import judge_cohorts, judge_fit, judge_spend
+from transforms.value.fitting import Optimum, fit_purchases
+from transforms.value.models import MBG_NBD, NBD, PARETO_NBD, Cohorts, expected_orders
 from transforms.value.sample import Sample, sample_of
 from transforms.value.spend import SpendSample, expected_spend, fit_spend, spend_sample
 
@@ -47,9 +47,9 @@ def test_weights_are_rows_and_order_is_nothing(model, town: Sample) -> None:
     assert first.standard_errors == pytest.approx(second.standard_errors, rel=1e-6)
 
 
-@pytest.mark.parametrize("model", [NBD, MBG_NBD, PARETO_NBD], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [NBD, MBG_NBD, PARETO_NBD, Cohorts(NBD, 540.0)], ids=lambda model: model.name)
 def test_the_unit_of_time_changes_times_alone(model, town: Sample) -> None:
-    days, weeks = fit_purchases(model, town), fit_purchases(model, town.scaled(7))
+    days, weeks = fit_purchases(model, town), fit_purchases(model.scaled(7), town.scaled(7))
     factor = [7 if name in model.times else 1 for name in model.parameters]
     assert days.parameters == pytest.approx(weeks.parameters * factor, rel=1e-6)
     assert days.value == pytest.approx(weeks.value - (town.x @ town.weight) * np.log(7), rel=1e-10)
@@ -81,6 +81,43 @@ def test_where_nobody_leaves_the_models_of_leaving_are_refused() -> None:
     for name in ("pareto_nbd", "mbg_nbd"):
         assert not fits[name].verdict.accepted
         assert (fits[name].verdict.reason or "").split(":")[0] in {"no_dropout_found", "at_bound", "no_curvature"}
+
+
+def cohorts(ratio: float, seed: int = 3, customers: int = 4_000) -> Sample:
+    """Customers whose mean rate of purchases falls from the oldest to the newest, or not (ratio 1)."""
+    random = np.random.default_rng(seed)
+    t = np.floor(random.uniform(30, 540, customers))
+    rate = random.gamma(0.8, 1 / (120 * ratio ** (t / 540)))
+    x = random.poisson(rate * t).astype(float)
+    return sample_of(x, np.where(x > 0, t * random.uniform(0, 1, customers) ** (1 / np.maximum(x, 1)), 0.0), t)
+
+
+def with_and_without_cohorts(sample: Sample) -> tuple[Optimum, Optimum]:
+    return fit_purchases(Cohorts(NBD, float(sample.t.max())), sample), fit_purchases(NBD, sample)
+
+
+def test_cohorts_with_rates_of_their_own_get_them() -> None:
+    sample = cohorts(ratio=0.3)
+    fit, plain = with_and_without_cohorts(sample)
+    assert judge_cohorts(fit, plain, sample.customers).accepted and judge_fit(fit).accepted
+    assert fit.log_errors is not None
+    assert np.abs((fit.log_parameters - np.log([0.8, 120, 0.3])) / fit.log_errors).max() < 3
+    # Of two customers who bought as often, the one acquired early is expected to buy more.
+    x, tx, t = array(1, 4), array(50, 200), array(100, 400)
+    model = Cohorts(NBD, float(sample.t.max()))
+    young, old = expected_orders(model, fit.parameters, x, tx, t, 100) / expected_orders(
+        NBD, plain.parameters, x, tx, t, 100
+    )
+    assert young < 0.95 and old > 1.02
+
+
+def test_cohorts_without_a_difference_are_not_told_apart() -> None:
+    """By BIC, chance alone tells 4,000 customers apart in one of two hundred worlds."""
+    told_apart = [
+        judge_cohorts(*with_and_without_cohorts(sample), sample.customers).accepted
+        for sample in (cohorts(ratio=1, seed=seed) for seed in range(8))
+    ]
+    assert sum(told_apart) <= 1
 
 
 def test_identical_customers_leave_one_rate_for_all() -> None:

@@ -66,6 +66,12 @@ def test_figures_of_a_row_agree_with_each_other(outcome: Outcome) -> None:
     ordered = ("p_buy_30", "p_buy_90", "p_buy_365", "p_alive")
     for less, more in pairwise(ordered):
         assert (rows[less] <= rows[more] + 1e-12).all()
+    for what in ("predicted_orders_{}", "predicted_clv_{}_amount"):
+        for less, more in pairwise(what.format(days) for days in (30, 90, 365)):
+            assert (rows[less] <= rows[more]).all() and rows[less].sum() < rows[more].sum()
+    # The horizon is a year.
+    assert rows["predicted_orders_365"].equals(rows["predicted_orders"])
+    assert rows["predicted_clv_365_amount"].equals(rows["predicted_clv_amount"])
     for what in ("predicted_orders", "predicted_clv"):
         end = "_amount" if what == "predicted_clv" else ""
         assert (rows[f"{what}_low{end}"] <= rows[f"{what}{end}"]).all()
@@ -309,9 +315,11 @@ def test_the_backtest_knows_nothing_of_the_holdout(shop: pl.DataFrame, outcome: 
 def test_a_holdout_without_purchases_has_no_bias(tmp_path: Path) -> None:
     """One purchase keeps the data alive, of a customer who came after the cut."""
     shop = invented(900, days=540)
-    cut = END - dt.timedelta(days=180)
+    # 217 days are held out: to the 323 before them as a year is to all 540.
+    silent = END - dt.timedelta(days=220)
     keeper = orders(("late", "2025-06-25", 10))
-    seen = run(tmp_path, pl.concat([shop.filter(pl.col("purchase_date") <= cut), keeper]), END)
+    seen = run(tmp_path, pl.concat([shop.filter(pl.col("purchase_date") <= silent), keeper]), END)
+    assert seen.table("backtest_metrics")["holdout_days"].unique().to_list() == [217]
     metrics = seen.table("backtest_metrics").filter(pl.col("mae").is_not_null())
     assert no_number_is_none(seen)
     assert metrics["actual_orders"].sum() == 0

@@ -1,7 +1,14 @@
 """Models of how often customers buy: NBD, BG/NBD, MBG/NBD, Pareto/NBD."""
 
-from transforms.value.models.base import PurchaseModel, discounted_orders, expected_orders, orders_of_new_customers
+from transforms.value.models.base import (
+    PurchaseModel,
+    discounted_orders,
+    expected_orders,
+    orders_of_cohorts,
+    orders_of_new_customers,
+)
 from transforms.value.models.beta_geometric import BG_NBD, MBG_NBD
+from transforms.value.models.cohorts import Cohorts
 from transforms.value.models.nbd import NBD
 from transforms.value.models.pareto import PARETO_NBD
 from transforms.value.models.pooled import POOLED
@@ -15,8 +22,10 @@ __all__ = [
     "NBD",
     "PARETO_NBD",
     "POOLED",
+    "Cohorts",
     "PurchaseModel",
     "discounted_orders",
     "expected_orders",
+    "orders_of_cohorts",
     "orders_of_new_customers",
 ]

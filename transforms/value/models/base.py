@@ -11,6 +11,7 @@ from transforms.value.sample import Floats, Sample
 # Gauss-Legendre on (0, 1): the curves integrated are smooth, five points are good to a millionth.
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
+_WEEK = 7
 
 
 class PurchaseModel(Protocol):
@@ -34,6 +35,14 @@ class PurchaseModel(Protocol):
         """Parameters that are times: they change with the unit."""
         ...
 
+    def scaled(self, unit: float) -> PurchaseModel:
+        """The same model for times counted in ``unit``."""
+        ...
+
+    def of_age(self, parameters: Floats, t: float) -> tuple[PurchaseModel, Floats]:
+        """The model without covariates that holds for customers of age ``t``, and its parameters."""
+        ...
+
     def starts(self, rate: float) -> list[Floats]:
         """Parameters to begin the search from, for a mean purchase rate."""
         ...
@@ -46,17 +55,17 @@ class PurchaseModel(Protocol):
         """Probability of not having left for good by T."""
         ...
 
-    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """Expected purchases in (T, T + horizon] of a customer who is alive at T."""
         ...
 
-    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """Probability of a purchase in (T, T + horizon] of a customer who is alive at T."""
         ...
 
 
 def expected_orders(
-    model: PurchaseModel, parameters: Floats, x: Floats, tx: Floats, t: Floats, horizon: float
+    model: PurchaseModel, parameters: Floats, x: Floats, tx: Floats, t: Floats, horizon: float | Floats
 ) -> Floats:
     """Expected purchases in (T, T + horizon], given the history."""
     return model.p_alive(parameters, x, tx, t) * model.orders_if_alive(parameters, x, t, horizon)
@@ -64,9 +73,26 @@ def expected_orders(
 
 def orders_of_new_customers(model: PurchaseModel, parameters: Floats, ages: Floats) -> Floats:
     """Expected repeat purchases of a customer from the first purchase on, by age."""
-    nothing = np.zeros(1)
-    alive = float(model.p_alive(parameters, nothing, nothing, nothing)[0])
-    return alive * np.array([float(model.orders_if_alive(parameters, nothing, nothing, age)[0]) for age in ages])
+    nothing = np.zeros_like(ages)
+    return expected_orders(model, parameters, nothing, nothing, nothing, ages)
+
+
+def orders_of_cohorts(model: PurchaseModel, parameters: Floats, acquired: Floats, days: int) -> Floats:
+    """Expected repeat purchases of all customers together up to the end of each of ``days`` days, from none.
+
+    ``acquired`` counts the customers by the day of their first purchase; the last of its days is that of age 0. Those
+    of one week are told by the parameters of its middle.
+    """
+    ages = np.arange(days, dtype=np.float64)
+    total = np.zeros(days)
+    # A model without covariates is the same for all: one week as long as the history.
+    step = len(acquired) if model.of_age(parameters, 0.0)[0] is model else _WEEK
+    for start in range(0, len(acquired), step):
+        part = acquired[start : start + step]
+        middle = len(acquired) - 1 - start - (len(part) - 1) / 2
+        by_age = orders_of_new_customers(*model.of_age(parameters, middle), ages[: days - start])
+        total[start:] += np.convolve(part, by_age)[: days - start]
+    return total
 
 
 def discounted_orders(

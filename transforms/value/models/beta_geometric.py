@@ -14,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, hyp2f1, psi
 
+from transforms.value.models.base import PurchaseModel
 from transforms.value.sample import Floats, Sample
 
 # a = 1 is a removable singularity of the expectation: its mean on both sides is right to ten digits.
@@ -30,6 +31,14 @@ class BetaGeometric:
     def __init__(self, name: str, leaves_after_first: bool) -> None:
         self.name = name
         self._extra = 1 if leaves_after_first else 0
+
+    def scaled(self, unit: float) -> PurchaseModel:
+        """Itself: it knows no time but its parameters."""
+        return self
+
+    def of_age(self, parameters: Floats, t: float) -> tuple[PurchaseModel, Floats]:
+        """Itself: customers of all ages have the same parameters."""
+        return self, parameters
 
     def starts(self, rate: float) -> list[Floats]:
         """Shapes from scattered to even, with few and many who leave."""
@@ -77,7 +86,7 @@ class BetaGeometric:
         # As the logistic function of the log odds: powers of large x overflow.
         return np.where(may_have_left, 0.5 * (1 - np.tanh(odds / 2)), 1.0)
 
-    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """(a+b+c−1)/(a−1) · [1 − (1−z)^(a−1) ₂F₁(a+b+c−x−1−r, a−1; a+b+c−1; z)], z = h/(α+T+h).
 
         This is the published expectation after Euler's transformation, which keeps its arguments small.
@@ -93,7 +102,7 @@ class BetaGeometric:
         series = _hyp2f1(a + b + self._extra - 1 - r, a - 1, top, z)
         return top / (a - 1) * (1 - np.exp((a - 1) * np.log1p(-z)) * series)
 
-    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """1 − ((α+T)/(α+T+h))^(r+x): nobody leaves but at a purchase."""
         r, alpha, _, _ = parameters
         return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + t)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, psi
 
+from transforms.value.models.base import PurchaseModel
 from transforms.value.sample import Floats, Sample
 
 
@@ -14,6 +15,14 @@ class Nbd:
     name = "nbd"
     parameters = ("r", "alpha")
     times = ("alpha",)
+
+    def scaled(self, unit: float) -> PurchaseModel:
+        """Itself: it knows no time but its parameters."""
+        return self
+
+    def of_age(self, parameters: Floats, t: float) -> tuple[PurchaseModel, Floats]:
+        """Itself: customers of all ages have the same parameters."""
+        return self, parameters
 
     def starts(self, rate: float) -> list[Floats]:
         """Shapes from scattered to even, all with the mean rate of the data."""
@@ -35,12 +44,12 @@ class Nbd:
         """1: the model knows no leaving."""
         return np.ones_like(x)
 
-    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """(r+x)/(α+T) · h."""
         r, alpha = parameters
         return (r + x) / (alpha + t) * horizon
 
-    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """1 − ((α+T)/(α+T+h))^(r+x)."""
         r, alpha = parameters
         return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + t)))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, psi
 
+from transforms.value.models.base import PurchaseModel
 from transforms.value.sample import Floats, Sample
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
@@ -26,6 +27,14 @@ class ParetoNbd:
     name = "pareto_nbd"
     parameters = ("r", "alpha", "s", "beta")
     times = ("alpha", "beta")
+
+    def scaled(self, unit: float) -> PurchaseModel:
+        """Itself: it knows no time but its parameters."""
+        return self
+
+    def of_age(self, parameters: Floats, t: float) -> tuple[PurchaseModel, Floats]:
+        """Itself: customers of all ages have the same parameters."""
+        return self, parameters
 
     def starts(self, rate: float) -> list[Floats]:
         """Shapes from scattered to even, with few and many who leave; times in fortieths of the longest age."""
@@ -58,7 +67,7 @@ class ParetoNbd:
         odds = _log_left(parameters, x, tx, t) - alive
         return 0.5 * (1 - np.tanh(odds / 2))
 
-    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """(r+x)(β+T) / ((α+T)(s−1)) · [1 − ((β+T)/(β+T+h))^(s−1)]; the limit for s = 1 is a logarithm."""
         r, alpha, s, beta = parameters
         log_growth = np.log1p(horizon / (beta + t))
@@ -66,7 +75,7 @@ class ParetoNbd:
         span = log_growth if abs(s - 1) < 1e-12 else -np.expm1(-(s - 1) * log_growth) / (s - 1)
         return (r + x) * (beta + t) / (alpha + t) * span
 
-    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """∫ of the density of the next purchase while still there, over v = ((α+T)/(α+T+u))^(r+x)."""
         r, alpha, s, beta = parameters
         shape = r + x

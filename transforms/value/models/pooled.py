@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from transforms.value.models.base import PurchaseModel
 from transforms.value.sample import Floats, Sample
 
 
@@ -13,6 +14,14 @@ class Pooled:
     name = "pooled"
     parameters = ("rate",)
     times: tuple[str, ...] = ()
+
+    def scaled(self, unit: float) -> PurchaseModel:
+        """Itself: it knows no time but its parameters."""
+        return self
+
+    def of_age(self, parameters: Floats, t: float) -> tuple[PurchaseModel, Floats]:
+        """Itself: customers of all ages have the same parameters."""
+        return self, parameters
 
     def starts(self, rate: float) -> list[Floats]:
         """The estimate itself."""
@@ -27,13 +36,13 @@ class Pooled:
         """1: the model knows no leaving."""
         return np.ones_like(x)
 
-    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def orders_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """λh."""
-        return np.full_like(x, parameters[0] * horizon)
+        return np.ones_like(x) * parameters[0] * horizon
 
-    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float) -> Floats:
+    def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """1 − exp(−λh)."""
-        return np.full_like(x, -np.expm1(-parameters[0] * horizon))
+        return np.ones_like(x) * -np.expm1(-parameters[0] * horizon)
 
 
 POOLED = Pooled()

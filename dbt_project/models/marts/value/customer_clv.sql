@@ -5,6 +5,12 @@ select
     predicted.predicted_clv_amount,
     predicted.predicted_clv_low_amount,
     predicted.predicted_clv_high_amount,
+    predicted.predicted_orders_30,
+    predicted.predicted_orders_90,
+    predicted.predicted_orders_365,
+    predicted.predicted_clv_30_amount,
+    predicted.predicted_clv_90_amount,
+    predicted.predicted_clv_365_amount,
     cast(
         valued.net_revenue_amount + coalesce(predicted.predicted_clv_amount, 0) as decimal(18, 2)
     ) as total_clv_amount,

@@ -278,8 +278,8 @@ def _read(connection: duckdb.DuckDBPyConnection) -> ValueReport:
         weeks=rows(
             Week,
             "SELECT week, is_holdout, actual_cumulative_orders, predicted_cumulative_orders FROM clv_tracking_weekly"
-            # A plain rule has no weeks: then the best fitted model that was tracked is shown.
-            " WHERE model = coalesce((SELECT max(model) FROM clv_tracking_weekly WHERE model = ?),"
+            # A mean has the weeks of its model, and a plain rule none: then the best model that was tracked is shown.
+            " WHERE model = coalesce((SELECT max(model) FROM clv_tracking_weekly WHERE model = split_part(?, '+', 1)),"
             " (SELECT min(t.model) FROM clv_tracking_weekly AS t JOIN clv_backtest_metrics AS m USING (model)"
             " WHERE m.mae = (SELECT min(b.mae) FROM clv_backtest_metrics AS b SEMI JOIN clv_tracking_weekly AS w"
             " USING (model)))) ORDER BY week",

@@ -14,11 +14,12 @@ from transforms.publishing.report.value.charts import Series
 from transforms.publishing.report.value.content import Calibration, Distribution, ValueReport
 
 _SHADES = 5
+_PURCHASES = {"pareto_nbd": "Pareto/NBD", "mbg_nbd": "MBG/NBD", "nbd": "NBD, nobody leaves"}
+_BY_COHORT = _PURCHASES | {f"{name}_cohorts": f"{said}, rates by cohort" for name, said in _PURCHASES.items()}
 MODELS = {
-    "pareto_nbd": "Pareto/NBD",
+    **_BY_COHORT,
+    **{f"{name}+last_period": f"{said}; mean with the last period" for name, said in _BY_COHORT.items()},
     "bg_nbd": "BG/NBD",
-    "mbg_nbd": "MBG/NBD",
-    "nbd": "NBD, nobody leaves",
     "pooled": "Pooled rates",
     "last_period": "As many as in the last period",
     "own_rate": "The customer's own rate",
