@@ -22,6 +22,8 @@ _VALUE_BYTES = 16
 _MEMORY_SHARE = 0.75
 # Columns of many values gain nothing from a dictionary, and finding that out late costs a third of the time.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1000"
+# Read once or twice and thrown away: twice the size of the other, for a sixth less time.
+_PASSING_PARQUET = "FORMAT parquet, COMPRESSION lz4_raw, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class GatedRows:
             self.connection.execute(f"CREATE TEMP TABLE rows_in_memory AS {query.rows}")
             self._show("SELECT rowid AS _place, * FROM rows_in_memory")
         else:
-            self.connection.execute(f"COPY ({query.rows}) TO {literal(self._file)} ({PARQUET})")
+            self.connection.execute(f"COPY ({query.rows}) TO {literal(self._file)} ({_PASSING_PARQUET})")
             self._show(self._on_disk("*"))
         number = "" if raw.first_row is None else f"_place + {raw.first_row} AS _row, "
         constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in self._constants(query).items())
