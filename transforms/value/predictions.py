@@ -60,6 +60,7 @@ def predictions_query(
         f"orders_{days} AS predicted_orders_{days}, discounted_{days} * worth AS predicted_clv_{days}_amount"
         for days in AHEAD_DAYS
     )
+    margin = float(settings.value_margin)
     mean = [f"{spend.currency} {spend.verdict.reason}" for spend in spends if not spend.verdict.accepted]
     spend_reason = literal("mean amounts instead of the spend model: " + "; ".join(mean))
     return f"""
@@ -76,7 +77,7 @@ def predictions_query(
             SELECT *, {EXPECTED} AS amount, sqrt(greatest(coalesce(log_error * log_error + {VARIANCE}, 0), 0)) AS error
             FROM spent
         ), known AS (
-            SELECT *, amount * kept_share * {float(settings.value_margin)!r} AS worth, discounted * worth AS clv,
+            SELECT *, amount * kept_share AS revenue, revenue * {margin!r} AS worth, discounted * worth AS clv,
                    exp(least({_SIDES} * error, 10)) AS side, exp(least({_SIDES} * log_error, 10)) AS order_side
             FROM valued
         )
@@ -85,7 +86,8 @@ def predictions_query(
                clv AS predicted_clv_amount,
                CASE WHEN log_error IS NOT NULL THEN clv / side END AS predicted_clv_low_amount,
                CASE WHEN log_error IS NOT NULL THEN clv * side END AS predicted_clv_high_amount,
-               {ahead}, p_alive, p_buy_30, p_buy_90, p_buy_365,
+               {ahead}, discounted * revenue AS predicted_net_revenue_amount,
+               nullif({margin!r}, 1.0) AS margin_setting, p_alive, p_buy_30, p_buy_90, p_buy_365,
                CAST({as_of} + next_days AS DATE) AS expected_next_order_date, {window.horizon_days} AS horizon_days,
                {literal(chosen.name)} AS model, {literal(likely.model.name)} AS propensity_model, spend_model,
                CASE WHEN {literal(chosen.fit_status)} = 'accepted' AND coalesce(spend_model, '') <> '{GAMMA_GAMMA}'

@@ -43,6 +43,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "predicted_clv_30_amount": "DECIMAL(18,2)",
         "predicted_clv_90_amount": "DECIMAL(18,2)",
         "predicted_clv_365_amount": "DECIMAL(18,2)",
+        "predicted_net_revenue_amount": "DECIMAL(18,2)",
+        "margin_setting": "DOUBLE",
         "p_alive": "DOUBLE",
         "p_buy_30": "DOUBLE",
         "p_buy_90": "DOUBLE",

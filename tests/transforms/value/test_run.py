@@ -57,7 +57,8 @@ def test_every_customer_has_one_row_and_every_number_is_one(shop: pl.DataFrame, 
     predictions = outcome.table("predictions")
     assert predictions["customer_id"].to_list() == sorted(shop["customer_id"].unique())
     assert no_number_is_none(outcome)
-    assert predictions.null_count().drop("expected_next_order_date", "fallback_reason").sum_horizontal().item() == 0
+    may_be_null = ("expected_next_order_date", "fallback_reason", "margin_setting")
+    assert predictions.null_count().drop(may_be_null).sum_horizontal().item() == 0
     assert reasons(outcome) == {("pareto_nbd", "accepted", "")}
 
 
@@ -172,6 +173,8 @@ def test_margin_horizon_and_discount_are_settings(shop: pl.DataFrame, outcome: O
     whole = float(outcome.table("predictions")["predicted_clv_amount"].sum())
     third = run(tmp_path / "margin", shop, END, value_margin=0.3).table("predictions")
     assert float(third["predicted_clv_amount"].sum()) == pytest.approx(0.3 * whole, rel=1e-3)
+    assert float(third["predicted_net_revenue_amount"].sum()) == pytest.approx(whole, rel=1e-3)
+    assert third["margin_setting"].unique().to_list() == [0.3]
     plain = run(tmp_path / "plain", shop, END, value_discount_rate=0.0).table("predictions")
     assert float(plain["predicted_clv_amount"].sum()) > 1.03 * whole
     nothing = run(tmp_path / "nothing", shop, END, value_horizon_days=0).table("predictions")

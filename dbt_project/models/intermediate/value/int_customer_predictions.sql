@@ -13,6 +13,8 @@ select
     predicted_clv_30_amount,
     predicted_clv_90_amount,
     predicted_clv_365_amount,
+    predicted_net_revenue_amount,
+    margin_setting,
     p_alive,
     p_buy_30,
     p_buy_90,

@@ -14,6 +14,15 @@ select
     cast(
         valued.net_revenue_amount + coalesce(predicted.predicted_clv_amount, 0) as decimal(18, 2)
     ) as total_clv_amount,
+    cast(
+        valued.net_revenue_amount * coalesce(margins.margin_rate, predicted.margin_setting) as decimal(18, 2)
+    ) as historic_margin_amount,
+    cast(
+        predicted.predicted_net_revenue_amount * coalesce(margins.margin_rate, predicted.margin_setting)
+        as decimal(18, 2)
+    ) as predicted_margin_amount,
+    coalesce(margins.margin_rate, predicted.margin_setting) as margin_rate,
+    coalesce(margins.margin_source, case when predicted.margin_setting is not null then 'setting' end) as margin_source,
     valued.purchase_days as historic_orders,
     predicted.predicted_orders,
     predicted.predicted_orders_low,
@@ -44,4 +53,6 @@ left join {{ ref('int_customer_orders') }} as orders
     on valued.customer_id = orders.customer_id
 left join {{ ref('int_customer_predictions') }} as predicted
     on valued.customer_id = predicted.customer_id
+left join {{ ref('int_customer_margins') }} as margins
+    on valued.customer_id = margins.customer_id
 where valued.purchase_days > 0
