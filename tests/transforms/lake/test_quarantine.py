@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
+from transforms.lake import gated
 from transforms.lake.checks import check_load
 from transforms.lake.quarantine import ReleaseError, ReleaseReport, list_quarantine, release, show_quarantine
 
@@ -56,7 +57,11 @@ def test_a_mended_contract_lets_out_what_it_now_allows(shop: Shop) -> None:
     assert shop.query(ROWS) == [("1",), ("2",)] and report.load.balances
 
 
-def test_rows_are_kept_on_a_persons_word_and_the_word_is_kept(shop: Shop) -> None:
+@pytest.mark.parametrize("share", [0.75, 0.0], ids=["in memory", "on disk"])
+def test_rows_are_kept_on_a_persons_word_and_the_word_is_kept(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    monkeypatch.setattr(gated, "_MEMORY_SHARE", share)
     shop.deliver(csv_file(line("1", kind="gift"), line("2", kind="gift"), line("3")))
     shop.load()
     report = let_out(shop, file="a.csv", rows=[3])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
 from transforms.contracts import load_contracts
+from transforms.lake import keys
 from transforms.lake.checks import CheckResult, check_load
 from transforms.lake.load import LoadReport, load_source
 
@@ -49,6 +50,20 @@ def test_a_correction_replaces_the_earlier_version_and_history_is_kept(tmp_path:
     ((batch, row, kind, by),) = shop.query("SELECT _batch_id, _row, _kind, _superseded_by FROM superseded")
     assert (row, kind) == (2, "replaced") and by.endswith(":2")
     assert shop.query(f"SELECT _file FROM accepted WHERE _batch_id = '{batch}' AND _row = {row}") == [("a.csv",)]
+
+
+@pytest.mark.parametrize("at_once", [1 << 24, 7])
+def test_repeats_are_found_wherever_their_hashes_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(keys, "_SORTED_AT_ONCE", at_once)
+    shop = Shop(tmp_path)
+    repeated = [line(str(order)) for order in range(0, 100, 3)]
+    differing = [line(str(order), amount="1.00") for order in range(1, 100, 9)]
+    shop.deliver(csv_file(*(line(str(order)) for order in range(100)), *repeated, *repeated, *differing))
+    (record,) = shop.load().records
+    # Of those that differ neither stays.
+    assert (record.rows_duplicate, record.rows_quarantined, record.rows_accepted) == (2 * 34, 2 * 11, 100 - 11)
 
 
 def test_a_late_record_is_history_from_the_start(tmp_path: Path) -> None:
