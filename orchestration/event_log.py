@@ -11,9 +11,15 @@ import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqliteEventLogStorage
 from sqlalchemy.engine import Connection, Engine, create_engine
+from sqlalchemy.event import listen
 
 # Another process, as the pages, may be about to write.
 _BUSY_SECONDS = 30
+
+
+def _without_waiting_for_the_disk(connection: Any, _: Any) -> None:
+    # A kill loses nothing; after a failure of the power the last events of a run may be missing, and no more.
+    connection.execute("PRAGMA synchronous = NORMAL")
 
 
 class OpenEventLog(SqliteEventLogStorage):
@@ -39,6 +45,7 @@ class OpenEventLog(SqliteEventLogStorage):
             if shard not in self._engines:
                 place = self.conn_string_for_shard(shard)
                 engine = create_engine(place, pool_size=1, connect_args={"timeout": _BUSY_SECONDS})
+                listen(engine, "connect", _without_waiting_for_the_disk)
                 self._initdb(engine)
                 self._engines[shard] = engine
             with self._engines[shard].connect() as connection, connection.begin():
