@@ -62,6 +62,13 @@ def test_the_forecast_taken_is_no_worse_than_libraries_and_plain_rules(shop) -> 
     assert abs(taken["bias"]) < 0.1
 
 
+def test_amounts_are_forecast_better_than_by_means(shop) -> None:
+    name, _, outcome = shop
+    runs = outcome.table("model_runs").filter(pl.col("part") == "spend")
+    errors = {row["model"]: row["holdout_mae"] for row in runs.to_dicts()}
+    assert errors["gamma_gamma"] < min(errors["mean"], errors["pooled_mean"]), name
+
+
 def test_p_buy_ranks_better_than_recency(shop) -> None:
     name, _, outcome = shop
     runs = outcome.table("model_runs").filter("is_propensity")

@@ -30,6 +30,7 @@ from transforms.value.predict import (
 from transforms.value.predictions import no_predictions_query, predictions_query, register_states
 from transforms.value.report import ValueReport
 from transforms.value.sample import sample_of
+from transforms.value.spend_backtest import SpendErrors, judge_spends
 from transforms.value.spend_run import Spend, fit_spends
 from transforms.value.store import ValueStore, write_empty_tables, write_table
 from transforms.value.summary import (
@@ -94,6 +95,7 @@ def _forecast(
     fits: dict[str, Fit] = {}
     backtest = Backtest(window, verdict)
     spends: list[Spend] = []
+    spend_errors: dict[str, SpendErrors] = {}
     chosen: Choice | None = None
     likely: Fit | None = None
     if verdict.accepted:
@@ -103,6 +105,8 @@ def _forecast(
             backtest = run_backtest(connection, window)
         with _step("spend", seconds, progress):
             spends = fit_spends(connection, _net_revenue(connection))
+            if backtest.verdict.accepted:
+                spend_errors = judge_spends(connection, window)
         with _step("predict", seconds, progress):
 
             def forecast(name: str) -> Orders | None:
@@ -119,7 +123,7 @@ def _forecast(
         else:
             query = no_predictions_query(verdict.reason or "")
         write_table(connection, f"SELECT * FROM ({query}) ORDER BY customer_id", folder, "predictions")
-        runs = model_runs(window, found, is_truncated, verdict, fits, backtest, spends, chosen, likely)
+        runs = model_runs(window, found, is_truncated, verdict, fits, backtest, spends, spend_errors, chosen, likely)
         rows = {
             "model_runs": runs,
             "backtest_metrics": backtest_metrics(backtest, chosen),

@@ -13,7 +13,7 @@ from transforms.value.fitting import Optimum
 from transforms.value.spend import SpendSample, fit_spend
 from transforms.value.summary import CUSTOMERS
 
-GAMMA_GAMMA, MEAN = "gamma_gamma", "mean"
+GAMMA_GAMMA, MEAN, POOLED_MEAN = "gamma_gamma", "mean", "pooled_mean"
 MIN_REPEAT_SPENDERS = 100
 # Bins of 1.6 %: the mean and the mean logarithm of each are kept, so that next to nothing is lost.
 _PER_E = 64

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ from transforms.value.choice import Choice
 from transforms.value.diagnostics import Extent, Verdict
 from transforms.value.fitting import Optimum
 from transforms.value.spend import PARAMETERS
-from transforms.value.spend_run import GAMMA_GAMMA, MEAN, Spend
+from transforms.value.spend_backtest import SpendErrors
+from transforms.value.spend_run import GAMMA_GAMMA, MEAN, POOLED_MEAN, Spend
 from transforms.value.store import SCHEMAS, write_table
 from transforms.value.summary import Window
 
@@ -30,6 +32,7 @@ def model_runs(
     fits: dict[str, Fit],
     backtest: Backtest,
     spends: list[Spend],
+    spend_errors: Mapping[str, SpendErrors],
     chosen: Choice | None,
     likely: Fit | None,
 ) -> list[dict[str, Any]]:
@@ -69,29 +72,36 @@ def model_runs(
                 "is_propensity": bool(likely and likely.model.name == name),
             }
         )
-    for spend in spends:
-        extra = {} if spend.correlation is None else {"correlation_with_orders": spend.correlation}
-        extra["kept_share"] = spend.kept_share
-        for model in (GAMMA_GAMMA, MEAN):
-            optimum = spend.optimum if model == GAMMA_GAMMA else None
-            rows.append(
-                common
-                | _optimum(optimum, PARAMETERS, extra if model == GAMMA_GAMMA else {})
-                | {
-                    "part": "spend",
-                    "model": model,
-                    "currency": spend.currency,
-                    "role": "chosen" if model == spend.model else "candidate",
-                    "fit_status": "no_fit" if model == MEAN else "accepted" if spend.verdict.accepted else "rejected",
-                    "reason": spend.verdict.reason if model == GAMMA_GAMMA else None,
-                    "customers": spend.customers,
-                    "repeat_customers": spend.repeat_customers,
-                    "holdout_days": None,
-                    "holdout_mae": None,
-                    "holdout_bias": None,
-                    "is_propensity": False,
-                }
-            )
+    return rows + [
+        common | row for spend in spends for row in _spend_runs(spend, window, spend_errors.get(spend.currency))
+    ]
+
+
+def _spend_runs(spend: Spend, window: Window, judged: SpendErrors | None) -> list[dict[str, Any]]:
+    extra = {} if spend.correlation is None else {"correlation_with_orders": spend.correlation}
+    extra["kept_share"] = spend.kept_share
+    fitted = "accepted" if spend.verdict.accepted else "rejected"
+    rows = []
+    for model in (GAMMA_GAMMA, MEAN, POOLED_MEAN):
+        is_fitted = model == GAMMA_GAMMA
+        told = judged.by_model.get(model) if judged else None
+        rows.append(
+            _optimum(spend.optimum if is_fitted else None, PARAMETERS, extra if is_fitted else {})
+            | {
+                "part": "spend",
+                "model": model,
+                "currency": spend.currency,
+                "role": "chosen" if model == spend.model else "candidate",
+                "fit_status": fitted if is_fitted else "no_fit",
+                "reason": spend.verdict.reason if is_fitted else None,
+                "customers": spend.customers,
+                "repeat_customers": spend.repeat_customers,
+                "holdout_days": window.holdout_days if told else None,
+                "holdout_mae": told.mae if told else None,
+                "holdout_bias": told.bias if told else None,
+                "is_propensity": False,
+            }
+        )
     return rows
 
 

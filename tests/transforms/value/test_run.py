@@ -357,6 +357,25 @@ def test_calibration_and_tracking_add_up(shop: pl.DataFrame, outcome: Outcome) -
     assert last["predicted_cumulative_orders"] == pytest.approx(repeats.height, rel=0.1)
 
 
+def test_amounts_are_held_out_too(shop: pl.DataFrame, outcome: Outcome) -> None:
+    """Errors of the three forecasts are those of means around the cut."""
+    runs = outcome.table("model_runs").filter(pl.col("part") == "spend")
+    errors = {row["model"]: row["holdout_mae"] for row in runs.to_dicts()}
+    assert errors["gamma_gamma"] < min(1.01 * errors["mean"], errors["pooled_mean"])
+    (cut,) = outcome.table("backtest_metrics")["cut_date"].unique().to_list()
+    amount, is_known = pl.col("net_amount").cast(pl.Float64), pl.col("purchase_date") <= cut
+    means = (
+        shop.group_by("customer_id")
+        .agg(before=amount.filter(is_known).mean(), after=amount.filter(~is_known).mean())
+        .drop_nulls()
+    )
+    assert errors["mean"] == pytest.approx((means["before"] - means["after"]).abs().mean())
+    pooled = shop.filter(is_known).select(amount.mean()).item()
+    assert errors["pooled_mean"] == pytest.approx((means["after"] - pooled).abs().mean())
+    (bias,) = runs.filter(pl.col("model") == "mean")["holdout_bias"].to_list()
+    assert bias == pytest.approx(means["before"].sum() / means["after"].sum() - 1)
+
+
 def test_trees_stand_beside_the_models_and_are_told_when_absent(
     shop: pl.DataFrame, outcome: Outcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,8 @@ class BetaGeometric:
         z = horizon / (alpha + t + horizon)
         top = a + b + x + self._extra - 1
         series = _hyp2f1(a + b + self._extra - 1 - r, a - 1, top, z)
-        return top / (a - 1) * (1 - np.exp((a - 1) * np.log1p(-z)) * series)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return top / (a - 1) * (1 - np.exp((a - 1) * np.log1p(-z)) * series)
 
     def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """1 − ((α+T)/(α+T+h))^(r+x): nobody leaves but at a purchase."""

@@ -25,7 +25,8 @@ MODELS = {
     "own_rate": "The customer's own rate",
     "boosted_trees": "Boosted trees",
     "gamma_gamma": "Gamma-Gamma",
-    "mean": "Mean",
+    "mean": "Mean of the customer",
+    "pooled_mean": "Mean of all",
     "historic": "No model",
 }
 CAUSES = {
