@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -27,6 +27,12 @@ class TypePolicy(BaseModel):
     idle_days: PositiveInt | None = None
 
 
+@cache
+def _engine() -> duckdb.DuckDBPyConnection:
+    """Whoever compiles patterns; to open one for each entry of a policy takes longer than all that they are for."""
+    return duckdb.connect(":memory:", config={"threads": 1})
+
+
 class BlockedValues(BaseModel):
     """Values of some types that stand for no value, with the reason that the identifier table will show."""
 
@@ -48,12 +54,11 @@ class BlockedValues(BaseModel):
     @field_validator("patterns")
     @classmethod
     def _known_to_re2(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
-        with duckdb.connect(":memory:") as connection:
-            for pattern in patterns:
-                try:
-                    connection.execute("SELECT regexp_full_match('', ?)", [pattern])
-                except duckdb.Error as error:
-                    raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
+        for pattern in patterns:
+            try:
+                _engine().cursor().execute("SELECT regexp_full_match('', ?)", [pattern])
+            except duckdb.Error as error:
+                raise ValueError(f"{pattern!r} is no regular expression: {error}") from error
         return patterns
 
     @model_validator(mode="after")
