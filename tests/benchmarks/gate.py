@@ -118,6 +118,8 @@ def timed(script: str, *arguments: str) -> tuple[float, float, float]:
         if line.strip() == "started = time.monotonic()":
             line = indented[len(line) - len(line.lstrip())]
         lines.append(line)
+    # What the one before has written goes to disk on its own time.
+    os.sync()
     done = subprocess.run(
         [sys.executable, "-c", "".join(lines) + REPORT, *arguments],
         cwd=PROJECT,
