@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import transforms.settings  # noqa: F401 - before any test loads scipy
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 

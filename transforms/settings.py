@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -11,6 +12,10 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+# Fits solve systems of a handful of unknowns: threads of linear algebra only wait for each other there, which takes
+# three times as long as the work. OpenBLAS looks when scipy loads it; who has set a number keeps it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def _known_zone(name: str) -> str:
