@@ -23,7 +23,9 @@ _MEMORY_SHARE = 0.75
 # Columns of many values gain nothing from a dictionary, and finding that out late costs a third of the time.
 PARQUET = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1000"
 # Read once or twice and thrown away: twice the size of the other, for a sixth less time.
-_PASSING_PARQUET = "FORMAT parquet, COMPRESSION lz4_raw, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1"
+_PASSING_PARQUET = (
+    "FORMAT parquet, COMPRESSION lz4_raw, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1, USE_TMP_FILE false"
+)
 
 
 @dataclass(frozen=True)
