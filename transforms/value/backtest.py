@@ -26,7 +26,7 @@ from transforms.value.candidates import (
     propensity_of,
 )
 from transforms.value.diagnostics import Verdict, judge_extent
-from transforms.value.metrics import Errors, auc, deciles, errors
+from transforms.value.metrics import Errors, auc, deciles, errors, ranks
 from transforms.value.models import orders_of_cohorts
 from transforms.value.sample import Floats, sample_of
 from transforms.value.summary import (
@@ -68,6 +68,7 @@ class Backtest:
 
     window: Window
     verdict: Verdict
+    customers: int = 0
     histories: Histories | None = None
     contenders: dict[str, Contender] = field(default_factory=dict)
     fits: dict[str, Fit] = field(default_factory=dict)
@@ -86,6 +87,11 @@ class Backtest:
         actual = max((found.actual for _, found in told), default=0.0)
         bound = max(MOST_BIAS, _SIGMAS / math.sqrt(max(actual, 1.0)), _TIMES * min(offs.values(), default=0.0))
         return [name for name, _ in sorted(told, key=lambda one: (offs[one[0]] > bound, one[1].mae))]
+
+    def without_forecasts(self) -> Backtest:
+        """Itself without the forecasts of each history, which are large where customers are many."""
+        contenders = {name: replace(one, forecast=None) for name, one in self.contenders.items()}
+        return replace(self, histories=None, contenders=contenders)
 
     @property
     def best_naive(self) -> float:
@@ -111,11 +117,13 @@ def run_backtest(connection: duckdb.DuckDBPyConnection, window: Window) -> Backt
     contenders |= {name: _mean(name, contenders) for name in MEANS}
     contenders[TREES] = _trees(connection, known, window)
     propensity = propensity_of(fits)
+    later_ranks = ranks(known.later, known.weight)
     return Backtest(
         window=window,
         verdict=verdict,
+        customers=int(known.weight.sum()),
         histories=known,
-        contenders={name: _judged(contender, known) for name, contender in contenders.items()},
+        contenders={name: _judged(contender, known, later_ranks) for name, contender in contenders.items()},
         fits=fits,
         auc_recency=auc(known.tx - known.t, known.bought > 0, known.weight),
         propensity=propensity.model.name if propensity else None,
@@ -154,10 +162,10 @@ def _trees(connection: duckdb.DuckDBPyConnection, known: Histories, window: Wind
     return Contender(TREES, Verdict(True), forecast(known) * window.holdout_days / window.training_days)
 
 
-def _judged(contender: Contender, known: Histories) -> Contender:
+def _judged(contender: Contender, known: Histories, later_ranks: Floats) -> Contender:
     if contender.forecast is None:
         return contender
-    return replace(contender, errors=errors(contender.forecast, known.later, known.weight))
+    return replace(contender, errors=errors(contender.forecast, known.later, known.weight, later_ranks))
 
 
 Means = list[tuple[str, int, int, float, float]]

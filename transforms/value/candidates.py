@@ -66,11 +66,25 @@ def fit_ladder(sample: Sample) -> dict[str, Fit]:
         for name, model in models.items()
         if not isinstance(model, Cohorts)
     }
-    for name, model in models.items():
-        if isinstance(model, Cohorts):
-            plain = optima[model.model.name].log_parameters
-            optima[name] = fit_purchases(model, sample, [np.append(plain, ratio) for ratio in (0.0, -1.0)])
-    return {name: Fit(model, optima[name], _judged(name, optima, sample.customers)) for name, model in models.items()}
+    # The dearest last: where MBG/NBD finds no difference between cohorts, Pareto/NBD is not asked.
+    for model in sorted((model for model in models.values() if isinstance(model, Cohorts)), key=_cost):
+        if model.model is PARETO_NBD and not _judged(MBG_NBD.name + SUFFIX, optima, sample.customers).accepted:
+            continue
+        plain = optima[model.model.name].log_parameters
+        optima[model.name] = fit_purchases(model, sample, [np.append(plain, ratio) for ratio in (0.0, -1.0)])
+    return {
+        name: Fit(model, optima[name], _judged(name, optima, sample.customers)) if name in optima else _unasked(model)
+        for name, model in models.items()
+    }
+
+
+def _cost(model: Cohorts) -> bool:
+    return model.model is PARETO_NBD
+
+
+def _unasked(model: PurchaseModel) -> Fit:
+    why = f"{MBG_NBD.name}, the cheaper one, shows no difference between customers acquired early and late"
+    return Fit(model, None, Verdict(False, f"no_cohort_effect: {why}"))
 
 
 def _models(span: float) -> dict[str, PurchaseModel]:

@@ -22,8 +22,8 @@ class Errors:
     spearman: float | None
 
 
-def errors(predicted: Floats, actual: Floats, weight: Floats) -> Errors:
-    """Errors per customer."""
+def errors(predicted: Floats, actual: Floats, weight: Floats, actual_ranks: Floats | None = None) -> Errors:
+    """Errors per customer; ``actual_ranks`` are :func:`ranks` of ``actual``, where they are known already."""
     total, off = weight.sum(), predicted - actual
     sums = float(predicted @ weight), float(actual @ weight)
     return Errors(
@@ -32,15 +32,15 @@ def errors(predicted: Floats, actual: Floats, weight: Floats) -> Errors:
         mae=float(np.abs(off) @ weight / total),
         rmse=float(np.sqrt(off**2 @ weight / total)),
         bias=sums[0] / sums[1] - 1 if sums[1] else None,
-        spearman=spearman(predicted, actual, weight),
+        spearman=spearman(predicted, actual, weight, actual_ranks),
     )
 
 
-def spearman(first: Floats, second: Floats, weight: Floats) -> float | None:
+def spearman(first: Floats, second: Floats, weight: Floats, second_ranks: Floats | None = None) -> float | None:
     """Rank correlation; None where either is constant."""
-    ranks = [_ranks(values, weight) for values in (first, second)]
+    both = (ranks(first, weight), ranks(second, weight) if second_ranks is None else second_ranks)
     total = weight.sum()
-    centred = [rank - rank @ weight / total for rank in ranks]
+    centred = [rank - rank @ weight / total for rank in both]
     spread = [float(rank**2 @ weight) for rank in centred]
     if not all(spread):
         return None
@@ -52,17 +52,17 @@ def auc(score: Floats, is_hit: NDArray[np.bool_], weight: Floats) -> float | Non
     hits, misses = float(weight[is_hit].sum()), float(weight[~is_hit].sum())
     if not hits or not misses:
         return None
-    ranks = _ranks(score, weight)
-    return float((ranks[is_hit] @ weight[is_hit] - hits * (hits + 1) / 2) / (hits * misses))
+    of_score = ranks(score, weight)
+    return float((of_score[is_hit] @ weight[is_hit] - hits * (hits + 1) / 2) / (hits * misses))
 
 
 def deciles(predicted: Floats, weight: Floats) -> NDArray[np.int64]:
     """Tenth of the customers, 1–10, by the middle rank of their forecast: equal forecasts share a tenth."""
-    middle = (_ranks(predicted, weight) - 0.5) / weight.sum()
+    middle = (ranks(predicted, weight) - 0.5) / weight.sum()
     return np.clip(np.ceil(middle * 10), 1, 10).astype(np.int64)
 
 
-def _ranks(values: Floats, weight: Floats) -> Floats:
+def ranks(values: Floats, weight: Floats) -> Floats:
     """Mean rank of each row among all customers, from 1."""
     # Forecasts of equal histories may differ in the last bit; that is no order.
     distinct, place = np.unique(np.round(values, 12), return_inverse=True)

@@ -94,6 +94,7 @@ def _forecast(
     discount = daily_discount(settings.value_discount_rate)
     fits: dict[str, Fit] = {}
     backtest = Backtest(window, verdict)
+    outcome = _of_holdout(connection, window, backtest)
     spends: list[Spend] = []
     spend_errors: dict[str, SpendErrors] = {}
     chosen: Choice | None = None
@@ -103,6 +104,8 @@ def _forecast(
             fits = fit_ladder(sample_of(known.x, known.tx, known.t, known.weight))
         with _step("backtest", seconds, progress):
             backtest = run_backtest(connection, window)
+            outcome = _of_holdout(connection, window, backtest)
+            backtest = backtest.without_forecasts()
         with _step("spend", seconds, progress):
             spends = fit_spends(connection, _net_revenue(connection))
             if backtest.verdict.accepted:
@@ -127,10 +130,7 @@ def _forecast(
         rows = {
             "model_runs": runs,
             "backtest_metrics": backtest_metrics(backtest, chosen),
-            "calibration_by_x": dated(window, calibration_by_x(backtest), "calibration_by_x"),
-            "calibration_by_decile": dated(window, calibration_by_decile(backtest), "calibration_by_decile"),
-            "tracking_weekly": tracking_weekly(window, tracking(connection, backtest)),
-        }
+        } | outcome
         for table, values in rows.items():
             write_rows(connection, folder, table, values)
         state["horizon_days"] = window.horizon_days
@@ -140,6 +140,17 @@ def _forecast(
             for row in runs
         ]
     return _report(found.customers, verdict, chosen, likely, backtest, is_truncated, seconds)
+
+
+def _of_holdout(
+    connection: duckdb.DuckDBPyConnection, window: Window, backtest: Backtest
+) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the tables that hold forecasts against what came."""
+    return {
+        "calibration_by_x": dated(window, calibration_by_x(backtest), "calibration_by_x"),
+        "calibration_by_decile": dated(window, calibration_by_decile(backtest), "calibration_by_decile"),
+        "tracking_weekly": tracking_weekly(window, tracking(connection, backtest)),
+    }
 
 
 def _orders(

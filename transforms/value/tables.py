@@ -121,7 +121,7 @@ def backtest_metrics(backtest: Backtest, chosen: Choice | None) -> list[dict[str
                 "role": _role(contender.name, chosen),
                 "fit_status": accepted if told else "rejected" if is_fitted else "not_run",
                 "reason": contender.verdict.reason,
-                "customers": int(backtest.histories.weight.sum()) if backtest.histories else 0,
+                "customers": backtest.customers,
                 "actual_orders": int(told.actual) if told else None,
                 "predicted_orders": told.predicted if told else None,
                 "mae": told.mae if told else None,
