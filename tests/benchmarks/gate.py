@@ -237,7 +237,7 @@ def main() -> None:
         f"""# Benchmark of the gate
 
 `make benchmark-gate` makes this page (`DATACONTRACT=/path/to/datacontract` adds the last column). {
-            __doc__.strip().partition("``docs/benchmark_gate.md``. ")[2]
+            (__doc__ or "").strip().partition("``docs/benchmark_gate.md``. ")[2]
         }
 
 Cells are wall seconds / CPU seconds, peak MB. {platform.machine()}, {os.cpu_count()} cores, DuckDB
