@@ -8,6 +8,9 @@ UV := $(TOOLS)/bin/uv
 RUN := $(VENV)/bin
 HOME_DIR := $(abspath $(or $(WATERSHED_HOME),data))
 
+# Of the tests at work: one more than there are processors, because some always wait for a disk, a kill or a browser.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(1 + len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)))')
+
 export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
 
@@ -42,7 +45,7 @@ serve: setup ## run Dagster's pages and daemon as a service does, on http://loca
 	$(RUN)/watershed serve
 
 test: setup ## run all tests but the benchmarks and those of BI clients
-	$(RUN)/pytest -n auto --dist loadgroup -m "not benchmark and not bi"
+	$(RUN)/pytest -n $(WORKERS) --dist loadgroup -m "not benchmark and not bi"
 
 test-bi: setup ## run the tests of BI clients, each in an environment of its own under .bi (1.5 GB, about 10 minutes)
 	$(RUN)/pytest -n 0 -m bi tests/bi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from pathlib import Path
 
@@ -10,6 +11,17 @@ import pytest
 import transforms.settings  # noqa: F401 - before any test loads scipy
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """What the imports have left stays to the end: without this, every search for garbage goes through all of it."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """DuckDB's module complains about what is not freed."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
