@@ -67,8 +67,8 @@ def fit_ladder(sample: Sample) -> dict[str, Fit]:
         if not isinstance(model, Cohorts)
     }
     # The dearest last: where MBG/NBD finds no difference between cohorts, Pareto/NBD is not asked.
-    for model in sorted((model for model in models.values() if isinstance(model, Cohorts)), key=_cost):
-        if model.model is PARETO_NBD and not _judged(MBG_NBD.name + SUFFIX, optima, sample.customers).accepted:
+    for model in sorted((model for model in models.values() if isinstance(model, Cohorts)), key=_is_dear):
+        if _is_dear(model) and not _differ(MBG_NBD.name, optima, sample.customers).accepted:
             continue
         plain = optima[model.model.name].log_parameters
         optima[model.name] = fit_purchases(model, sample, [np.append(plain, ratio) for ratio in (0.0, -1.0)])
@@ -78,7 +78,7 @@ def fit_ladder(sample: Sample) -> dict[str, Fit]:
     }
 
 
-def _cost(model: Cohorts) -> bool:
+def _is_dear(model: Cohorts) -> bool:
     return model.model is PARETO_NBD
 
 
@@ -96,11 +96,15 @@ def _judged(name: str, optima: Mapping[str, Optimum], customers: float) -> Verdi
     plain = name.removesuffix(SUFFIX)
     suffix = name[len(plain) :]
     if suffix:
-        verdict = judge_cohorts(optima[name], optima[plain], customers)
+        verdict = _differ(plain, optima, customers)
         if not verdict.accepted:
             return verdict
     knows_leaving = plain in (PARETO_NBD.name, MBG_NBD.name)
     return judge_fit(optima[name], optima[NBD.name + suffix] if knows_leaving else None)
+
+
+def _differ(plain: str, optima: Mapping[str, Optimum], customers: float) -> Verdict:
+    return judge_cohorts(optima[plain + SUFFIX], optima[plain], customers)
 
 
 def propensity_of(fits: Mapping[str, Fit]) -> Fit | None:

@@ -357,6 +357,23 @@ def test_calibration_and_tracking_add_up(shop: pl.DataFrame, outcome: Outcome) -
     assert last["predicted_cumulative_orders"] == pytest.approx(repeats.height, rel=0.1)
 
 
+def test_means_lie_between_their_parts(outcome: Outcome) -> None:
+    """A mean of a model and the last period forecasts the mean of their sums, and none stands for a model refused."""
+    told = {row["model"]: row for row in outcome.table("backtest_metrics").to_dicts()}
+    means = [name for name in told if "+" in name]
+    assert len(means) == 6
+    for name in means:
+        model, rule = (told[part] for part in name.split("+"))
+        if model["predicted_orders"] is None:
+            assert told[name]["predicted_orders"] is None and told[name]["reason"] == model["reason"]
+        else:
+            expected = (model["predicted_orders"] + rule["predicted_orders"]) / 2
+            assert told[name]["predicted_orders"] == pytest.approx(expected)
+            assert told[name]["mae"] <= (model["mae"] + rule["mae"]) / 2 + 1e-12
+    # Customers of this world do not differ by cohort.
+    assert told["pareto_nbd_cohorts+last_period"]["reason"].startswith("no_cohort_effect")
+
+
 def test_amounts_are_held_out_too(shop: pl.DataFrame, outcome: Outcome) -> None:
     """Errors of the three forecasts are those of means around the cut."""
     runs = outcome.table("model_runs").filter(pl.col("part") == "spend")
