@@ -82,7 +82,8 @@ def _copied(source: Path, target: Path) -> bool:
     """Copy a parsed project; False where there is none, or where it goes while we copy."""
     try:
         for name in _FILES:
-            shutil.copyfile(source / name, target / name)
+            # In one step: a run that is at work may be about to read it.
+            Path(shutil.copyfile(source / name, target / f".{name}")).replace(target / name)
     except OSError:
         return False
     return True
