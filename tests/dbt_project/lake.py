@@ -9,6 +9,8 @@ from pathlib import Path
 import duckdb
 import yaml
 
+from transforms.identity import store as identity
+from transforms.identity.place import NOBODYS
 from transforms.value.store import write_empty_tables
 
 ENTITIES = Path(__file__).resolve().parents[2] / "data_contracts" / "entities"
@@ -62,86 +64,6 @@ QUARANTINE_COLUMNS = {
     "reasons": "VARCHAR",
     "raw": "VARCHAR",
 }
-IDENTITY_TABLES = {
-    "assignments": {"identity_key": "VARCHAR", "customer_id": "VARCHAR"},
-    "identifiers": {
-        "identifier_type": "VARCHAR",
-        "identifier_value": "VARCHAR",
-        "identifier_key": "VARCHAR",
-        "identifier_masked": "VARCHAR",
-        "customer_id": "VARCHAR",
-        "status": "VARCHAR",
-        "reason": "VARCHAR",
-        "first_seen_at": "TIMESTAMP",
-        "last_seen_at": "TIMESTAMP",
-        "sources": "VARCHAR",
-        "records": "BIGINT",
-    },
-    "aliases": {
-        "old_customer_id": "VARCHAR",
-        "customer_id": "VARCHAR",
-        "valid_from": "DATE",
-        "run_id": "VARCHAR",
-        "reason": "VARCHAR",
-    },
-    "edges": {
-        "left_key": "VARCHAR",
-        "right_key": "VARCHAR",
-        "rule": "VARCHAR",
-        "left_type": "VARCHAR",
-        "left_masked": "VARCHAR",
-        "right_type": "VARCHAR",
-        "right_masked": "VARCHAR",
-        "customer_id": "VARCHAR",
-        "status": "VARCHAR",
-        "reason": "VARCHAR",
-        "is_bridge": "BOOLEAN",
-        "bridge_side": "BIGINT",
-        "probability": "DOUBLE",
-        "sources": "VARCHAR",
-        "records": "BIGINT",
-        "first_seen_at": "TIMESTAMP",
-        "last_seen_at": "TIMESTAMP",
-    },
-    "clusters": {
-        "customer_id": "VARCHAR",
-        "identifiers": "BIGINT",
-        "observations": "BIGINT",
-        "records": "BIGINT",
-        "sources": "BIGINT",
-        "edges": "BIGINT",
-        "links": "BIGINT",
-        "density": "DOUBLE",
-        "bridges": "BIGINT",
-        "deep_bridges": "BIGINT",
-        "most_of_a_type": "BIGINT",
-        "first_seen_at": "TIMESTAMP",
-        "last_seen_at": "TIMESTAMP",
-    },
-    "refusals": {
-        "identifier_key": "VARCHAR",
-        "customer_id": "VARCHAR",
-        "other_customer_id": "VARCHAR",
-        "identifier_type": "VARCHAR",
-        "identifier_masked": "VARCHAR",
-        "rule": "VARCHAR",
-        "reason": "VARCHAR",
-        "probability": "DOUBLE",
-        "records": "BIGINT",
-        "first_seen_at": "TIMESTAMP",
-        "last_seen_at": "TIMESTAMP",
-    },
-    "quality": {"as_of_date": "DATE", "measure": "VARCHAR", "value": "DOUBLE", "run_id": "VARCHAR"},
-    "history": {
-        "known_as": "VARCHAR",
-        "valid_from_date": "DATE",
-        "valid_to_date": "DATE",
-        "customer_id": "VARCHAR",
-        "status": "VARCHAR",
-        "run_id": "VARCHAR",
-    },
-}
-
 Row = Mapping[str, object]
 
 
@@ -224,10 +146,18 @@ def write_value(lake: Path) -> None:
 
 
 def write_identity(lake: Path, **tables: Sequence[Row]) -> None:
-    """Write the identity tables (assignments, identifiers, aliases); those not given are empty."""
+    """Write the tables of an identity run (assignments, identifiers …); those not given are empty."""
     run = lake / "identity" / "runs" / "test"
-    for name, columns in IDENTITY_TABLES.items():
-        write_parquet(run / f"{name}.parquet", columns, tables.get(name, []))
+    run.mkdir(parents=True, exist_ok=True)
+    identity.write_empty_tables(run)
+    for name, rows in tables.items():
+        placed = name in identity.PARTED
+        columns = identity.SCHEMAS[name] | ({"component": "UUID"} if placed else {})
+        write_parquet(
+            run / f"{name}.parquet",
+            columns,
+            [dict(row) | ({"component": NOBODYS} if placed else {}) for row in rows],
+        )
     current = lake / "identity" / "current"
     if not current.is_symlink():
         current.symlink_to(Path("runs") / "test", target_is_directory=True)

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from transforms.identity.keys import identifier_secret
-from transforms.identity.memory import secret_fingerprint
+from transforms.identity.keys import identifier_secret, secret_fingerprint
 from transforms.settings import PROJECT_DIR, Settings
 
 Inputs = Mapping[str, str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from transforms.demo.scoring import IdentityScore, score_identity
+from transforms.identity.store import IdentityStore
 from transforms.settings import Settings
 from transforms.sql import literal
 
@@ -18,11 +19,11 @@ _STAGED = (
 def score_run(settings: Settings) -> IdentityScore:
     """Score the identities of the last run, record by record, against the planted truth."""
     records = " UNION ALL ".join(f"SELECT record_id, identity_key FROM staging.{model}" for model in _STAGED)
-    assignments = settings.lake / "identity" / "current" / "assignments.parquet"
+    assignments = IdentityStore(settings).table("assignments")
     with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
         connection.execute(f"SET memory_limit = {literal(settings.memory_limit)}")
         found = connection.sql(
             f"SELECT r.record_id, a.customer_id FROM ({records}) AS r"
-            f" JOIN read_parquet({literal(assignments)}) AS a USING (identity_key)"
+            f" JOIN {assignments} AS a USING (identity_key)"
         )
         return score_identity(settings.truth, found)

@@ -97,17 +97,7 @@ def _find_identifiers(
     named = sorted(sides, key=lambda side: (side.kind, side.value))
     if not named:
         return {}
-    regions = [None, *sorted(set(phone_regions.values()))]
-    spellings = [
-        (side.kind, region, side.value)
-        for side in named
-        if side.kind != KEY
-        for region in (regions if side.kind == "phone" else [None])
-    ]
-    connection.execute("CREATE OR REPLACE TEMP TABLE raw_values (type VARCHAR, region VARCHAR, raw VARCHAR)")
-    if spellings:
-        connection.executemany("INSERT INTO raw_values VALUES (?, ?, ?)", spellings)
-    normalise_values(connection, policy)
+    name_values(connection, [(side.kind, side.value) for side in named if side.kind != KEY], policy, phone_regions)
     rows = connection.execute(
         """
         SELECT n.type, n.raw, d.node, d.status, d.reason FROM normalised n JOIN nodes d USING (type, value)
@@ -118,13 +108,31 @@ def _find_identifiers(
         """,
         {"key": KEY, "keys": [side.value for side in named if side.kind == KEY]},
     ).fetchall()
-    for table in ("raw_values", "folded", "phone_texts", "normalised"):
-        connection.execute(f"DROP TABLE {table}")
     found: dict[Side, Thing | str] = {}
     for kind, raw, node, status, reason in rows:
         side = Side(kind, raw)
         found[side] = Thing(-1, node) if status == "usable" else f"{side.text} is {status} ({reason}) and joins nobody"
     return found
+
+
+def name_values(
+    connection: duckdb.DuckDBPyConnection,
+    values: Iterable[tuple[str, str]],
+    policy: Policy,
+    phone_regions: Mapping[str, str],
+) -> None:
+    """Make ``normalised`` (type, region, raw, value …) of types and spellings; a telephone number may be of any region.
+
+    :param values: type and spelling.
+    """
+    regions = [None, *sorted(set(phone_regions.values()))]
+    spellings = [(kind, region, raw) for kind, raw in values for region in (regions if kind == "phone" else [None])]
+    connection.execute("CREATE OR REPLACE TEMP TABLE raw_values (type VARCHAR, region VARCHAR, raw VARCHAR)")
+    if spellings:
+        connection.executemany("INSERT INTO raw_values VALUES (?, ?, ?)", spellings)
+    normalise_values(connection, policy)
+    for table in ("raw_values", "folded", "phone_texts"):
+        connection.execute(f"DROP TABLE {table}")
 
 
 def gather_links(

@@ -15,8 +15,9 @@ import duckdb
 from transforms.identity.decisions import Linker
 from transforms.identity.explain import ExplainError
 from transforms.identity.keys import identifier_secret
+from transforms.identity.plan import Clock, Plan, Progress
 from transforms.identity.policy import Policy
-from transforms.identity.settle import Clock, Plan, Progress, settle
+from transforms.identity.settle import settle
 from transforms.identity.store import IdentityStore
 from transforms.settings import Settings
 from transforms.sql import literal, scratch_connection
@@ -73,7 +74,7 @@ def dry_run(
     as_of = date.fromisoformat(store.state()["as_of"])
     plan = Plan.of(settings, phone_regions, as_of, "dry-run", policy, linker)
     with scratch_connection(settings) as connection:
-        found = settle(connection, plan, store, identifier_secret(settings), Clock(progress=progress))
+        found = settle(connection, plan, store, identifier_secret(settings), Clock(progress=progress), is_whole=True)
         _compare(connection, settings, store)
         before, after = connection.execute("""
             SELECT count(DISTINCT customer_before), count(DISTINCT customer_after) FROM moves
@@ -103,7 +104,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, settings: Settings, store: I
         CREATE OR REPLACE TEMP TABLE moves AS
         SELECT h.identity_key, b.customer_id AS customer_before, a.customer_id AS customer_after, h.records
         FROM held h
-        LEFT JOIN read_parquet({literal(store.file("assignments"))}) b USING (identity_key)
+        LEFT JOIN {store.table("assignments")} b USING (identity_key)
         LEFT JOIN assignments a USING (identity_key)
     """)
     connection.execute(f"ATTACH {literal(settings.warehouse)} AS warehouse (READ_ONLY)")

@@ -4,13 +4,14 @@ Tables it leaves on the connection:
 
 - ``nodes`` (node, level, type, value, status, reason): one row per identifier. Nodes are numbered by
   the merging order of their type, then by value: a number depends on the data, never on the order of rows.
-- ``held`` (observation, identity_key, source, first_seen_at, last_seen_at, records, and a node for each type): one row
-  per observation, null where it holds no value of the type.
+- ``held`` (observation, identity_key, source, first_seen_at, last_seen_at, records, fingerprint, and a node for each
+  type): one row per observation, null where it holds no value of the type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -27,15 +28,15 @@ from transforms.sql import identifier, literal
 OBSERVATIONS = "observations"
 
 
-def read_observations(connection: duckdb.DuckDBPyConnection, warehouse: Path, phone_regions: Mapping[str, str]) -> int:
-    """Copy ``intermediate.int_identity_observations`` into the connection, with the telephone region of its source.
+@contextmanager
+def observed(connection: duckdb.DuckDBPyConnection, warehouse: Path, phone_regions: Mapping[str, str]) -> Iterator[str]:
+    """Attach the warehouse read-only, and give the query of its observations: ``int_identity_observations`` with the
+    telephone ``region`` of the source, and a 64-bit ``fingerprint`` of all that counts.
 
-    The warehouse is attached read-only and let go before this returns, so that dbt finds it free.
+    It is let go at the end, so that dbt finds it free.
 
-    :return: number of observations.
     :raises FileNotFoundError: if there is no warehouse.
     :raises ValueError: if a region is not an ISO region with telephone numbers.
-    :raises duckdb.CatalogException: if the warehouse has no such table.
     """
     if not warehouse.exists():
         raise FileNotFoundError(f"{warehouse}: there is no warehouse yet, build int_identity_observations first")
@@ -43,15 +44,27 @@ def read_observations(connection: duckdb.DuckDBPyConnection, warehouse: Path, ph
         calling_code(region)
     connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
     try:
-        connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE {OBSERVATIONS} AS
-            SELECT *, {phone_region_expression(phone_regions, "source")} AS region
-            FROM warehouse.intermediate.int_identity_observations
-        """)
+        yield (
+            f"SELECT *, {phone_region_expression(phone_regions, 'source')} AS region, hash(o) AS fingerprint"
+            " FROM warehouse.intermediate.int_identity_observations o"
+        )
     finally:
         connection.execute("DETACH warehouse")
-    row = connection.execute(f"SELECT count(*) FROM {OBSERVATIONS}").fetchone()
-    return row[0] if row else 0
+
+
+def read_observations(
+    connection: duckdb.DuckDBPyConnection, warehouse: Path, phone_regions: Mapping[str, str], only: str | None = None
+) -> None:
+    """Copy ``intermediate.int_identity_observations`` into the connection.
+
+    :param only: table of the ``identity_key`` of those to copy; all without it.
+    :raises FileNotFoundError: if there is no warehouse.
+    :raises ValueError: if a region is not an ISO region with telephone numbers.
+    :raises duckdb.CatalogException: if the warehouse has no such table.
+    """
+    with observed(connection, warehouse, phone_regions) as query:
+        where = f" WHERE identity_key IN (SELECT identity_key FROM {identifier(only)})" if only else ""
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {OBSERVATIONS} AS {query}{where}")
 
 
 def build_nodes(
@@ -90,7 +103,7 @@ def build_nodes(
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE held AS
         SELECT CAST(row_number() OVER () - 1 AS INTEGER) AS observation,
-               o.identity_key, o.source, o.first_seen_at, o.last_seen_at, o.records, {held}
+               o.identity_key, o.source, o.first_seen_at, o.last_seen_at, o.records, o.fingerprint, {held}
         FROM {OBSERVATIONS} o {" ".join(joins)}
     """)
     for table in (OBSERVATIONS, "raw_values", "folded", "phone_texts", "normalised", "spellings"):

@@ -133,8 +133,9 @@ def _make_edges(connection: duckdb.DuckDBPyConnection) -> None:
                CASE WHEN p.holds THEN 'linked' ELSE 'refused' END AS status,
                CASE WHEN NOT p.holds THEN {why} END AS reason,
                s.side IS NOT NULL AS is_bridge, coalesce(s.side, 0) AS bridge_side, p.probability, p.sources, p.records,
-               p.first_seen_at, p.last_seen_at
-        FROM pairs p JOIN shown l ON l.node = p.left_node JOIN shown r ON r.node = p.right_node
+               p.first_seen_at, p.last_seen_at, d.component
+        FROM pairs p JOIN component_of_node d ON d.node = p.left_node
+        JOIN shown l ON l.node = p.left_node JOIN shown r ON r.node = p.right_node
         LEFT JOIN customer_of_cluster c ON c.cluster = p.cluster LEFT JOIN sides s ON s.pair = p.pair
     """)
 
@@ -162,8 +163,8 @@ def _make_clusters(connection: duckdb.DuckDBPyConnection) -> None:
                coalesce(j.links, 0) AS links,
                least(1.0, 2.0 * j.edges / nullif(o.identifiers * (o.identifiers - 1), 0)) AS density,
                coalesce(j.bridges, 0) AS bridges, coalesce(j.deep_bridges, 0) AS deep_bridges, o.most_of_a_type,
-               s.first_seen_at, s.last_seen_at
-        FROM customer_of_cluster
+               s.first_seen_at, s.last_seen_at, component
+        FROM customer_of_cluster JOIN component_of_cluster USING (cluster)
         JOIN owned o USING (cluster) JOIN seen s USING (cluster) LEFT JOIN joined j USING (cluster)
     """)
 
@@ -200,18 +201,20 @@ def _make_refusals(connection: duckdb.DuckDBPyConnection, guarded: Guarded, poli
                coalesce(s.reason, CASE WHEN r.node IN (SELECT node FROM owners) THEN '{HANDS}; the records of both'
                    || ' times cannot be told apart' ELSE 'kept apart by never_link' END) AS reason,
                CAST(NULL AS DOUBLE) AS probability, CAST(sum(r.records) AS BIGINT) AS records,
-               min(r.first_seen_at) AS first_seen_at, max(r.last_seen_at) AS last_seen_at
-        FROM refused r JOIN shown s USING (node) LEFT JOIN customer_of_cluster m ON m.cluster = r.cluster
+               min(r.first_seen_at) AS first_seen_at, max(r.last_seen_at) AS last_seen_at, component
+        FROM refused r JOIN shown s USING (node) JOIN component_of_node USING (node)
+        LEFT JOIN customer_of_cluster m ON m.cluster = r.cluster
         GROUP BY ALL
         UNION ALL
         SELECT s.type, s.identifier_key, s.shown, m.customer_id, NULL, 'identifier',
                '{HANDS}: not seen for more than ' || CASE s.type {days} END || ' days, then with another customer',
                NULL, count(*), CAST(DATE '1970-01-01' + min(o.first_day) AS TIMESTAMP),
-               CAST(DATE '1970-01-01' + max(o.last_day) AS TIMESTAMP)
-        FROM owners o JOIN shown s USING (node) LEFT JOIN customer_of_cluster m ON m.cluster = o.cluster
+               CAST(DATE '1970-01-01' + max(o.last_day) AS TIMESTAMP), component
+        FROM owners o JOIN shown s USING (node) JOIN component_of_node USING (node)
+        LEFT JOIN customer_of_cluster m ON m.cluster = o.cluster
         GROUP BY ALL
         UNION ALL
         SELECT NULL, NULL, NULL, left_customer_id, right_customer_id, kind, reason, max(probability), count(*),
-               CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP)
+               CAST(NULL AS TIMESTAMP), CAST(NULL AS TIMESTAMP), component
         FROM links WHERE status = 'refused' GROUP BY ALL
     """)

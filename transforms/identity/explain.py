@@ -174,13 +174,11 @@ def explain(
     """
     policy = policy or load_policy(settings.identity_policy)
     store = IdentityStore(settings)
-    if not settings.warehouse.exists() or not all(store.file(table).exists() for table in _TABLES):
+    if not settings.warehouse.exists() or not store.is_complete():
         raise ExplainError("no run of this version has resolved identities yet; run: watershed run")
     with scratch_connection(settings) as connection:
         for table in _TABLES:
-            connection.execute(
-                f"CREATE TEMP VIEW stored_{table} AS SELECT * FROM read_parquet({literal(store.file(table))})"
-            )
+            connection.execute(f"CREATE TEMP VIEW stored_{table} AS FROM {store.table(table)}")
         targets = [_target(connection, settings, phone_regions, word, policy) for word in (asked, other) if word]
         _copy_observations(connection, settings, phone_regions, targets)
         customers = [target.customer_id for target in targets if target.customer_id]
@@ -354,7 +352,7 @@ def _copy_observations(
         connection.execute(
             f"""
             CREATE OR REPLACE TEMP TABLE {OBSERVATIONS} AS
-            SELECT o.*, {phone_region_expression(phone_regions, "o.source")} AS region
+            SELECT o.*, {phone_region_expression(phone_regions, "o.source")} AS region, hash(o) AS fingerprint
             FROM warehouse.intermediate.int_identity_observations o
             LEFT JOIN stored_assignments a USING (identity_key)
             WHERE list_contains($customers, a.customer_id) OR list_contains($records, o.identity_key)

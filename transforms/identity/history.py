@@ -17,14 +17,14 @@ def make_history(connection: duckdb.DuckDBPyConnection, as_of: date, run_id: str
 
     :param is_look_back: the run is for an earlier day than what is remembered.
 
-    Reads ``last_history`` and of this run ``issued``, ``aliases`` and ``customer_of_cluster``.
+    Reads ``last_history`` and of this run ``issued``, ``aliases`` and ``outcome_customers``.
     """
     given = {"as_of": as_of, "run_id": run_id}
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE standing AS
         SELECT i.customer_id AS known_as, coalesce(a.customer_id, i.customer_id) AS customer_id,
                CASE WHEN a.customer_id IS NOT NULL THEN 'merged'
-                    WHEN i.customer_id IN (SELECT customer_id FROM customer_of_cluster) THEN 'customer'
+                    WHEN i.customer_id IN (SELECT customer_id FROM outcome_customers) THEN 'customer'
                     ELSE 'absent' END AS status
         FROM issued i LEFT JOIN aliases a ON a.old_customer_id = i.customer_id
     """)

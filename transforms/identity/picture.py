@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from transforms.identity.store import IdentityStore
 from transforms.settings import Settings
-from transforms.sql import literal
 
 # Identifiers drawn at most: those that most records hold; more would be a thicket.
 MOST = 40
@@ -79,22 +78,22 @@ def _read(settings: Settings, customer_id: str) -> _Graph:
     with duckdb.connect(":memory:") as connection:
         edges = connection.execute(
             f"SELECT left_key, right_key, rule, is_bridge, records, sources, left_type, left_masked, right_type,"
-            f" right_masked FROM read_parquet({literal(store.file('edges'))}) WHERE customer_id = $1 ORDER BY ALL",
+            f" right_masked FROM {store.table('edges')} WHERE customer_id = $1 ORDER BY ALL",
             [customer_id],
         ).fetchall()
         own = connection.execute(
             f"SELECT identifier_key, identifier_type, identifier_masked, records"
-            f" FROM read_parquet({literal(store.file('identifiers'))}) WHERE customer_id = $1 ORDER BY records DESC, 1",
+            f" FROM {store.table('identifiers')} WHERE customer_id = $1 ORDER BY records DESC, 1",
             [customer_id],
         ).fetchall()
         refused = connection.execute(
             f"SELECT identifier_key, identifier_type, identifier_masked, sum(records)"
-            f" FROM read_parquet({literal(store.file('refusals'))}) WHERE customer_id = $1"
+            f" FROM {store.table('refusals')} WHERE customer_id = $1"
             " AND identifier_key IS NOT NULL GROUP BY ALL ORDER BY ALL",
             [customer_id],
         ).fetchall()
         beside = connection.execute(
-            f"SELECT left_key, right_key, records, sources FROM read_parquet({literal(store.file('edges'))})"
+            f"SELECT left_key, right_key, records, sources FROM {store.table('edges')}"
             " WHERE status = 'refused' AND (list_contains($own, left_key) OR list_contains($own, right_key))"
             " ORDER BY ALL",
             {"own": [key for key, *_ in own]},

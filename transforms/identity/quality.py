@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from transforms.identity.assignment import Changes
+from transforms.identity.store import IdentityStore, rows_of
 from transforms.settings import Settings
 from transforms.sql import literal
 
@@ -21,11 +22,11 @@ class IdentityHeld(RuntimeError):
 
 
 def measure_quality(
-    connection: duckdb.DuckDBPyConnection, warehouse: Path, changes: Changes
+    connection: duckdb.DuckDBPyConnection, warehouse: Path, changes: Changes, store: IdentityStore
 ) -> dict[str, float | None]:
     """Figures of this run; shares from 0 to 1, None where there is nothing to take a share of.
 
-    Needs the tables of the outcome, ``held``, ``clustered``, ``clusters`` and ``last_assignments``.
+    Needs the views ``outcome_…``, and of what was worked out ``assignments`` and ``last_assignments``.
     """
     figures = _row(
         connection,
@@ -35,7 +36,7 @@ def measure_quality(
                quantile_disc(identifiers, 0.999) AS identifiers_p999, max(identifiers) AS identifiers_largest,
                max(records) AS records_largest,
                avg(CASE WHEN deep_bridges > 0 THEN 1 ELSE 0 END) AS bridge_share, sum(links) AS links
-        FROM clusters
+        FROM outcome_clusters
         """,
     )
     figures |= _row(
@@ -43,33 +44,46 @@ def measure_quality(
         """
         SELECT count(*) AS identifiers, count(*) FILTER (status = 'contested') AS contested_identifiers,
                count(*) FILTER (status = 'contested') / nullif(count(*), 0) AS contested_share
-        FROM keyed WHERE type <> 'record'
+        FROM outcome_identifiers
         """,
     )
     figures |= _row(
         connection,
         """
-        SELECT count(*) AS observations, count(*) FILTER (c.cluster IS NULL) / nullif(count(*), 0) AS anonymous_share,
-               sum(records) FILTER (c.cluster IS NULL) / nullif(sum(records), 0) AS anonymous_record_share
-        FROM held LEFT JOIN clustered c USING (observation)
+        SELECT count(*) AS observations, count(*) FILTER (is_anonymous) / nullif(count(*), 0) AS anonymous_share,
+               sum(records) FILTER (is_anonymous) / nullif(sum(records), 0) AS anonymous_record_share
+        FROM outcome_observations
         """,
     )
+    last, kept = _last_sizes(connection, store)
+    # Whatever was not worked out has kept its customer.
     figures |= _row(
         connection,
-        """
-        SELECT count(*) FILTER (coalesce(a.customer_id, l.customer_id) <> n.customer_id) / nullif(count(*), 0)
-                   AS id_churn
+        f"""
+        SELECT count(*) FILTER (coalesce(a.customer_id, l.customer_id) <> n.customer_id)
+                   / nullif(count(*) + {kept}, 0) AS id_churn
         FROM last_assignments l JOIN assignments n USING (identity_key)
         LEFT JOIN aliases a ON a.old_customer_id = l.customer_id
         """,
     )
-    [(last,)] = connection.execute("SELECT count(DISTINCT customer_id) FROM last_assignments").fetchall()
     figures |= {"last_customers": last, **{f"ids_{name}": count for name, count in vars(changes).items()}}
     figures["merge_rate"] = changes.merged / last if last else None
     return {
         name: None if value is None else float(value)
         for name, value in (figures | _names(connection, warehouse)).items()
     }
+
+
+def _last_sizes(connection: duckdb.DuckDBPyConnection, store: IdentityStore) -> tuple[int, int]:
+    """Customers of the last run, and assignments of it that this run has not looked at."""
+    if not store.exists():
+        return 0, 0
+    [found] = connection.execute(f"""
+        SELECT (SELECT count(*) FROM {rows_of(store.remembered, "customers")}),
+               (SELECT count(*) FROM {rows_of(store.remembered, "assignments")}) - count(*)
+        FROM last_assignments
+    """).fetchall()
+    return found
 
 
 def _names(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> dict[str, float | None]:
@@ -91,7 +105,7 @@ def _names(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> dict[str, 
                     f"""
                     SELECT avg(CASE WHEN n > {allowed} THEN 1 ELSE 0 END) AS over_{allowed}_{column}s_share FROM (
                         SELECT a.customer_id, count(DISTINCT lower(trim(CAST(p.{column} AS VARCHAR)))) AS n
-                        FROM warehouse.staging.stg_profiles p JOIN assignments a USING (identity_key)
+                        FROM warehouse.staging.stg_profiles p JOIN outcome_assignments a USING (identity_key)
                         WHERE p.{column} IS NOT NULL GROUP BY a.customer_id
                     )
                     """,

@@ -11,7 +11,9 @@ class IdentityReport:
     """Figures of one identity run."""
 
     observations: int
-    """Combinations of raw identifiers that were looked at."""
+    """Combinations of raw identifiers that the sources have sent."""
+    resolved: int
+    """Those of them that were worked out in this run; the others stay as the last run left them."""
     anonymous_observations: int
     """Observations that belong to no customer: all they hold is blocked, contested or weak."""
     anonymous_records: int

@@ -6,21 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from transforms.identity.decisions import Linker
 from transforms.identity.evidence import make_evidence
 from transforms.identity.history import make_history
-from transforms.identity.keys import identifier_secret
-from transforms.identity.memory import secret_fingerprint
-from transforms.identity.normalise import NORMALISER_VERSION
+from transforms.identity.keys import identifier_secret, secret_fingerprint
 from transforms.identity.outcome import figures
 from transforms.identity.overrides import Verdict
-from transforms.identity.policy import Policy, load_policy
+from transforms.identity.parts import write_parts
+from transforms.identity.plan import Clock, Plan, Progress
+from transforms.identity.policy import Policy
 from transforms.identity.quality import judge, make_quality, measure_quality
 from transforms.identity.report import IdentityReport
-from transforms.identity.settle import Clock, Plan, Progress, settle
-from transforms.identity.store import SCHEMAS, IdentityStore, write_empty_tables, write_table
+from transforms.identity.settle import settle
+from transforms.identity.store import PARTED, SCHEMAS, IdentityStore, write_empty_tables, write_table
 from transforms.settings import Settings
 from transforms.sql import scratch_connection
 
@@ -41,7 +40,8 @@ def resolve_identities(
     points ``<lake>/identity/current`` at it: readers see the old outcome or the new one.
 
     The customers depend on the observations and the policy alone, their ids also on the last outcome; the order of
-    rows never matters. A second run over the same observations changes nothing.
+    rows never matters. A second run over the same observations changes nothing. Only what new observations, links and
+    decisions touch is worked out (:mod:`transforms.identity.reach`); the outcome is that of a run over everything.
 
     :param phone_regions: source → ISO region of its national telephone numbers.
     :param as_of: day of the outcome, from which new aliases hold; one for an earlier day than the last is not
@@ -65,28 +65,26 @@ def resolve_identities(
     clock = Clock(seconds, progress)
     with (
         scratch_connection(settings) as connection,
-        store.new_run(run_id, _state(secret, plan.policy, as_of)) as folder,
+        store.new_run(run_id, plan.circumstances(secret) | {"as_of": as_of.isoformat()}) as folder,
     ):
         found = settle(connection, plan, store, secret, clock)
-        with clock.step("judge"):
+        with clock.step("explain"):
             make_evidence(connection, found.guarded, plan.policy)
+        with clock.step("write"):
+            write_parts(connection, store, found.reach, folder)
+        with clock.step("judge"):
             is_look_back = store.looks_back(as_of)
             make_history(connection, as_of, run_id, is_look_back)
-            quality = measure_quality(connection, settings.warehouse, found.changes)
+            quality = measure_quality(connection, settings.warehouse, found.changes, store)
             make_quality(connection, quality, as_of, run_id)
             judge(quality, settings, is_look_back)
-        with clock.step("write"):
-            for table, columns in SCHEMAS.items():
-                # The first columns are the key of each table: equal outcomes give equal files.
-                key = ", ".join(list(columns)[:3])
-                write_table(connection, f"SELECT * FROM {table} ORDER BY {key}", folder, table)
+            for table in sorted(set(SCHEMAS) - PARTED):
+                write_table(connection, f"FROM {table} ORDER BY {', '.join(list(SCHEMAS[table])[:3])}", folder, table)
         return IdentityReport(
             **figures(connection),
             **vars(found.changes),
-            refused_edges=found.refused_edges,
-            refused_merges=found.guarded.refused_merges,
+            resolved=found.resolved,
             quality=quality,
-            links=sum(why is None for why in found.refused_links),
             overrides=dict(Counter(verdict.status for verdict in found.verdicts)),
             remarks=tuple(_remarks(settings.overrides, found.verdicts)),
             seconds=seconds,
@@ -106,14 +104,6 @@ def ensure_empty_state(settings: Settings) -> None:
     store = IdentityStore(settings)
     if store.exists():
         return
-    with store.new_run("empty", _state(identifier_secret(settings), load_policy(settings.identity_policy))) as folder:
+    state = {"as_of": None, "secret_fingerprint": secret_fingerprint(identifier_secret(settings))}
+    with store.new_run("empty", state) as folder:
         write_empty_tables(folder)
-
-
-def _state(secret: bytes, policy: Policy, as_of: date | None = None) -> dict[str, Any]:
-    return {
-        "as_of": as_of.isoformat() if as_of else None,
-        "normaliser_version": NORMALISER_VERSION,
-        "policy_version": policy.version,
-        "secret_fingerprint": secret_fingerprint(secret),
-    }

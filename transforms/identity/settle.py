@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from transforms.identity.assignment import Changes, assign_customers
-from transforms.identity.decisions import Linker, gather_links, judged_overrides, note_links, read_decisions
+from transforms.identity.decisions import gather_links, judged_overrides, note_links, read_decisions
 from transforms.identity.edges import build_nodes, count_held, days_seen, graph, read_observations, sum_sightings
 from transforms.identity.guard import guarded_clusters
 from transforms.identity.keys import define_keyed_hash
@@ -20,44 +18,11 @@ from transforms.identity.limits import Guarded, Limits
 from transforms.identity.links import join_linked
 from transforms.identity.memory import load_last_state
 from transforms.identity.outcome import make_links, make_outcome, store_clusters, store_rows
-from transforms.identity.overrides import Override, Verdict, read_overrides
-from transforms.identity.policy import Policy, load_policy
+from transforms.identity.overrides import Verdict
+from transforms.identity.place import place
+from transforms.identity.plan import Clock, Plan
+from transforms.identity.reach import WHOLE, Reach, find_reach, links_within, widen
 from transforms.identity.store import IdentityStore
-from transforms.settings import Settings
-
-Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a run goes by."""
-
-    settings: Settings
-    phone_regions: Mapping[str, str]
-    as_of: date
-    run_id: str
-    policy: Policy
-    overrides: tuple[Override, ...]
-    linker: Linker | None = None
-
-    @classmethod
-    def of(
-        cls,
-        settings: Settings,
-        phone_regions: Mapping[str, str],
-        as_of: date,
-        run_id: str,
-        policy: Policy | None = None,
-        linker: Linker | None = None,
-    ) -> Plan:
-        """With the policy and the overrides that the settings name.
-
-        :raises PolicyError: if the policy has a fault.
-        :raises OverrideError: if the file of overrides has one.
-        """
-        policy = policy or load_policy(settings.identity_policy)
-        overrides = read_overrides(settings.overrides, policy.levels)
-        return cls(settings, phone_regions, as_of, run_id, policy, overrides, linker)
 
 
 @dataclass(frozen=True)
@@ -67,69 +32,84 @@ class Settled:
     guarded: Guarded
     changes: Changes
     verdicts: Sequence[Verdict]
-    refused_links: Sequence[str | None]
-    refused_edges: int
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Elapsed time by step, told as it passes."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    progress: Progress | None = None
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time the work within."""
-        started = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - started
-        if self.progress:
-            self.progress(f"{name}: {self.seconds[name]:.1f} s")
+    reach: Reach
+    resolved: int
+    """Observations that were worked out."""
 
 
 def settle(
-    connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore, secret: bytes, clock: Clock
+    connection: duckdb.DuckDBPyConnection,
+    plan: Plan,
+    store: IdentityStore,
+    secret: bytes,
+    clock: Clock,
+    is_whole: bool = False,
 ) -> Settled:
-    """Work out customers and ids on a scratch connection.
+    """Work out customers and ids on a scratch connection, of the components that something new touches.
 
-    Leaves ``assignments``, ``identifiers``, ``customers``, ``aliases``, ``links``, ``overrides``, ``linked_records``,
-    ``registry`` and ``issued`` there, and the tables that they are made of.
+    Leaves ``assignments``, ``usable_identifiers``, ``blocked``, ``customers``, ``aliases``, ``links``, ``overrides``,
+    ``linked_records``, ``seen``, ``registry`` and ``issued`` there, and the tables that they are made of; with the
+    ``component`` of each row, and ``touched``, the components of the last outcome that these rows replace.
+
+    :param is_whole: work out everything.
     """
     policy, warehouse = plan.policy, plan.settings.warehouse
     define_keyed_hash(connection, secret)
-    with clock.step("read"):
-        read_observations(connection, warehouse, plan.phone_regions)
-    with clock.step("normalise"):
-        build_nodes(connection, policy, clock.progress)
-    with clock.step("cluster"):
-        decisions = read_decisions(connection, warehouse, plan.overrides, policy, plan.phone_regions, plan.as_of)
-        matrix, level_of_node = graph(connection, policy)
-        guarded = guarded_clusters(matrix, level_of_node, policy, days_seen(connection), decisions.apart)
-    with clock.step("link"):
-        likely = plan.linker(_resolved(connection, guarded)) if plan.linker else None
-        edges = gather_links(connection, warehouse, decisions, likely)
-        guarded.add_rows(count_held(connection))
-        refused = join_linked(edges, guarded, level_of_node, Limits.of(policy), decisions.apart)
-        note_links(connection, refused)
-        verdicts = judged_overrides(decisions, refused)
+    with clock.step("compare"):
+        reach = WHOLE if is_whole else find_reach(connection, plan, store, plan.circumstances(secret))
+    likely: pa.Table | None = None
+    while True:
+        with clock.step("read"):
+            read_observations(connection, warehouse, plan.phone_regions, reach.observations)
+        with clock.step("normalise"):
+            build_nodes(connection, policy, clock.progress)
+        with clock.step("cluster"):
+            decisions = read_decisions(connection, warehouse, plan.overrides, policy, plan.phone_regions, plan.as_of)
+            matrix, level_of_node = graph(connection, policy)
+            guarded = guarded_clusters(matrix, level_of_node, policy, days_seen(connection), decisions.apart)
+        with clock.step("link"):
+            _label_rows(connection, guarded, reach, plan.linker is not None)
+            if plan.linker and likely is None:
+                likely = plan.linker(connection)
+                # What a model sees anew may join customers whom nothing else has touched.
+                if not reach.is_whole and widen(connection, plan, store, likely):
+                    continue
+            within = likely if likely is None or reach.is_whole else links_within(connection)
+            edges = gather_links(connection, warehouse, decisions, within)
+            guarded.add_rows(count_held(connection))
+            refused = join_linked(edges, guarded, level_of_node, Limits.of(policy), decisions.apart)
+            note_links(connection, refused)
+            verdicts = judged_overrides(decisions, refused)
+        break
     with clock.step("assign"):
         sum_sightings(connection, policy)
         store_clusters(connection, guarded)
-        load_last_state(connection, store, secret)
+        load_last_state(connection, store, secret, reach)
         changes = assign_customers(connection, secret, plan.as_of, plan.run_id)
-        make_outcome(connection)
+        place(connection, matrix)
+        contested = np.append(guarded.reason >= 0, False)[matrix].sum(axis=1)
+        cut = np.bincount(guarded.cut[0], minlength=len(contested))
+        make_outcome(connection, policy.levels, contested + cut)
         make_links(connection, verdicts)
-    contested = np.append(guarded.reason >= 0, False)[matrix]
-    refused_edges = int(contested.sum()) + len(guarded.cut[0]) + sum(why is not None for why in refused)
-    return Settled(guarded, changes, verdicts, refused, refused_edges)
+    return Settled(guarded, changes, verdicts, reach, len(matrix))
 
 
-def _resolved(connection: duckdb.DuckDBPyConnection, guarded: Guarded) -> duckdb.DuckDBPyConnection:
-    """Show a linker what the identifiers have joined: ``resolved`` (identity_key, cluster)."""
+def _label_rows(connection: duckdb.DuckDBPyConnection, guarded: Guarded, reach: Reach, is_linked: bool) -> None:
+    """Make ``by_identifiers`` (identity_key, label), what identifiers alone have joined, for a later run to know; and
+    ``resolved`` (identity_key, cluster), the same of all observations, for a linker."""
     store_rows(connection, guarded)
-    connection.execute(
-        "CREATE OR REPLACE TEMP VIEW resolved AS"
-        " SELECT identity_key, cluster FROM held JOIN clustered USING (observation)"
-    )
-    return connection
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE by_identifiers AS
+        SELECT identity_key, hash(min(identity_key) OVER (PARTITION BY cluster)) AS label
+        FROM held JOIN clustered USING (observation) WHERE {is_linked}
+    """)
+    kept = """
+        UNION ALL
+        SELECT identity_key, by_identifiers FROM last_seen
+        WHERE by_identifiers IS NOT NULL AND identity_key NOT IN (SELECT identity_key FROM reached)
+    """
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP VIEW resolved AS
+        SELECT identity_key, CAST(dense_rank() OVER (ORDER BY label) - 1 AS INTEGER) AS cluster
+        FROM (SELECT identity_key, label FROM by_identifiers {"" if reach.is_whole else kept})
+    """)

@@ -4,12 +4,19 @@ A run writes a folder of its own and becomes visible by one rename of a symbolic
 state or the new, and a crash at any moment leaves the old. The folder also keeps what the next run needs to give the
 same people the same ids:
 
-- ``registry.parquet`` (identifier_key, customer_id, origin_id): every identifier that ever belonged to a customer, by
+- ``registry`` (identifier_key, customer_id, origin_id): every identifier that ever belonged to a customer, by
   its keyed hash: the customer it belonged to last, and the first it belonged to. Identifiers that have gone from the
   data stay, so that a source that is absent for a day does not cost its customers their ids.
-- ``history.parquet`` (known_as, customer_id, status, days) and ``quality.parquet`` (figures by day): what runs told.
-- ``issued.parquet`` (customer_id, created_run, generation): every id ever given.
+- ``history`` (known_as, customer_id, status, days) and ``quality`` (figures by day): what runs told.
+- ``issued`` (customer_id, created_run, generation): every id ever given.
+- ``observations`` and ``blocked``: what was looked at, by which the next run sees what is new.
 - ``state.json``: versions, the day, and a fingerprint of the secret.
+
+Most tables (:data:`PARTED`) lie in two files, so that a run writes what it changed and no more: ``<table>.parquet``, a
+base that runs share by hard links, and ``<table>.delta.parquet``. Each of their rows carries the component of the graph
+that it tells of (:mod:`transforms.identity.reach`). Rows of the base whose component is in ``superseded.parquet`` count
+no more; those that took their place stand in the delta. :meth:`IdentityStore.table` reads both. When the deltas have
+grown to a share of the base they are written into a new one.
 
 Memory goes forward only: a run for an earlier day takes its ids from the outcome of the latest one and leaves no trace
 in it. ``memory`` names that outcome while the current one is of an earlier day. Customers who were one in May and are
@@ -66,7 +73,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "run_id": "VARCHAR",
         "reason": "VARCHAR",
     },
-    "linked_records": {"record_id": "VARCHAR", "customer_id": "VARCHAR"},
+    "linked_records": {"record_id": "VARCHAR", "customer_id": "VARCHAR", "identity_key": "VARCHAR"},
     "links": {
         "kind": "VARCHAR",
         "left_side": "VARCHAR",
@@ -151,7 +158,46 @@ SCHEMAS: dict[str, dict[str, str]] = {
     },
     "registry": {"identifier_key": "VARCHAR", "customer_id": "VARCHAR", "origin_id": "VARCHAR"},
     "issued": {"customer_id": "VARCHAR", "created_run": "VARCHAR", "generation": "INTEGER"},
+    "observations": {
+        "identity_key": "VARCHAR",
+        "fingerprint": "UBIGINT",
+        "by_identifiers": "UBIGINT",
+        "is_anonymous": "BOOLEAN",
+        "refused": "BIGINT",
+        "records": "BIGINT",
+    },
+    "blocked": {
+        "identifier_key": "VARCHAR",
+        "identifier_type": "VARCHAR",
+        "identifier_value": "VARCHAR",
+        "status": "VARCHAR",
+        "reason": "VARCHAR",
+        "first_seen_at": "TIMESTAMP",
+        "last_seen_at": "TIMESTAMP",
+        "sources": "VARCHAR",
+        "records": "BIGINT",
+    },
 }
+"""Columns of the tables of an outcome, with their DuckDB types."""
+
+PARTED = frozenset(
+    {
+        "assignments",
+        "blocked",
+        "clusters",
+        "customers",
+        "edges",
+        "identifiers",
+        "linked_records",
+        "links",
+        "observations",
+        "refusals",
+        "registry",
+    }
+)
+"""Tables of which a run writes the components that it has worked out anew."""
+
+SUPERSEDED = "superseded"
 
 
 class IdentityStore:
@@ -172,9 +218,13 @@ class IdentityStore:
         """Folder of the outcome that the next run takes ids from: the current one, or that of a later day."""
         return self.memory if _day(self.memory) > _day(self.current) else self.current
 
-    def file(self, table: str) -> Path:
-        """Current Parquet file of a table of :data:`SCHEMAS`."""
-        return self.current / f"{table}.parquet"
+    def is_complete(self) -> bool:
+        """Whether the current outcome has every table of this version."""
+        return self.exists() and all(file.exists() for table in SCHEMAS for file in files(self.current, table))
+
+    def table(self, name: str) -> str:
+        """SQL of the rows of a table of :data:`SCHEMAS` in the current outcome, to stand behind FROM."""
+        return rows_of(self.current, name)
 
     def looks_back(self, as_of: date) -> bool:
         """Whether a run for a day is for an earlier one than the last."""
@@ -257,12 +307,45 @@ def _is_finished(run: Path) -> bool:
     return not run.name.startswith(_DRAFT) and (run / "state.json").exists()
 
 
-def write_table(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, table: str) -> None:
-    """Write a query's rows as a table of :data:`SCHEMAS`, with exactly its columns and types."""
-    casts = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in SCHEMAS[table].items())
+def files(run: Path, table: str) -> tuple[Path, ...]:
+    """Files of a table in the folder of a run."""
+    base = run / f"{table}.parquet"
+    return (base, run / f"{table}.delta.parquet", run / f"{SUPERSEDED}.parquet") if table in PARTED else (base,)
+
+
+def rows_of(run: Path, table: str, with_component: bool = False) -> str:
+    """SQL of the rows of a table in the folder of a run, in parentheses.
+
+    :param with_component: for a table of :data:`PARTED`, its ``component`` as well.
+    """
+    columns = ", ".join([*SCHEMAS[table], *(["component"] if with_component else [])])
+    found = files(run, table)
+    base, *parts = (f"read_parquet({literal(file)})" for file in found)
+    if not parts or not found[-1].exists():  # outcomes of former versions have no deltas
+        return f"(SELECT {columns} FROM {base})"
+    delta, superseded = parts
+    return (
+        f"(SELECT {columns} FROM {base} WHERE component NOT IN (SELECT component FROM {superseded})"
+        f" UNION ALL SELECT {columns} FROM {delta})"
+    )
+
+
+def write_table(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, table: str, part: str = "") -> None:
+    """Write a query's rows as a table of :data:`SCHEMAS`, with exactly its columns and types, and in a table of
+    :data:`PARTED` their ``component``."""
+    schema = SCHEMAS[table] | ({"component": "UUID"} if table in PARTED else {})
+    casts = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in schema.items())
     connection.execute(
-        f"COPY (SELECT {casts} FROM ({query})) TO {literal(folder / f'{table}.parquet')}"
+        f"COPY (SELECT {casts} FROM ({query})) TO {literal(folder / f'{table}{part}.parquet')}"
         " (FORMAT parquet, COMPRESSION zstd)"
+    )
+
+
+def write_superseded(connection: duckdb.DuckDBPyConnection, query: str, folder: Path) -> None:
+    """Write the components whose rows in the base count no more."""
+    connection.execute(
+        f"COPY (SELECT DISTINCT CAST(component AS UUID) AS component FROM ({query}) ORDER BY component)"
+        f" TO {literal(folder / f'{SUPERSEDED}.parquet')} (FORMAT parquet, COMPRESSION zstd)"
     )
 
 
@@ -271,4 +354,8 @@ def write_empty_tables(folder: Path) -> None:
     with duckdb.connect(":memory:") as connection:
         for table, schema in SCHEMAS.items():
             nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in schema.items())
-            write_table(connection, f"SELECT {nothing} LIMIT 0", folder, table)
+            for part in ("", ".delta") if table in PARTED else ("",):
+                write_table(
+                    connection, f"SELECT {nothing}, CAST(NULL AS UUID) AS component LIMIT 0", folder, table, part
+                )
+        write_superseded(connection, "SELECT NULL AS component LIMIT 0", folder)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from transforms.identity import settle
 from transforms.identity.assignment import _unused_id
 from transforms.identity.keys import keyed_hash
+from transforms.identity.store import SCHEMAS
 from transforms.settings import Settings
 
 from .town import Outcome, Row, Town, seen
@@ -42,10 +43,15 @@ def test_ids_have_their_form_and_follow_from_the_founding_identifier(town: Town)
 
 def test_a_second_run_over_the_same_data_changes_nothing(town: Town) -> None:
     rows = [*person("A"), *person("B"), *bridge("A", "B"), *person("C"), seen(phone="030 901820")]
-    town.resolve(rows)
-    files = {table: town.store.file(table).read_bytes() for table in ("assignments", "identifiers", "customers")}
+    first = town.resolve(rows)
+    before = town.content(*SCHEMAS)
     again = town.resolve(rows)
-    assert {table: town.store.file(table).read_bytes() for table in files} == files
+    after = town.content(*SCHEMAS)
+    # Blocked values are summed up in every run, and figures name their run.
+    names = ("identifiers.delta.parquet", "superseded.parquet", "quality.parquet")
+    apart = {name for name in before if name.endswith(names)}
+    assert {name for name in before if before[name] != after[name]} <= apart
+    assert again.identifiers.sort("identifier_key").equals(first.identifiers.sort("identifier_key"))
     assert (again.report.new, again.report.merged, again.report.split, again.report.restored) == (0, 0, 0, 0)
 
 

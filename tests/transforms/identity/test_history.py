@@ -46,9 +46,9 @@ def test_a_second_run_that_finds_the_same_leaves_the_history_as_it_is(town: Town
     for number in (1, 2):
         town.resolve([ANN, BOB], as_of=day(number))
     town.resolve([ANN, BOB, *JOIN], as_of=day(3))
-    before = town.store.file("history").read_bytes()
+    before = town.content("history")
     town.resolve([ANN, BOB, *JOIN], as_of=day(3))
-    assert town.store.file("history").read_bytes() == before
+    assert town.content("history") == before
 
 
 def test_a_second_run_of_a_day_replaces_what_the_first_said(town: Town) -> None:

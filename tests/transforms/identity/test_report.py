@@ -6,6 +6,8 @@ from transforms.identity import resolve_identities
 
 from .town import AS_OF, Town, seen
 
+STEPS = ["compare", "read", "normalise", "cluster", "link", "assign", "explain", "write", "judge"]
+
 
 def test_figures_of_a_run(town: Town) -> None:
     outcome = town.resolve(
@@ -32,9 +34,7 @@ def test_metadata_is_flat_and_numeric(town: Town) -> None:
     metadata = town.resolve([seen(loyalty_id="L1", email="a@example.com")]).report.metadata()
     assert metadata["customers"] == 1
     assert metadata["identifiers/email/linked"] == 1
-    assert {name for name in metadata if name.startswith("seconds/")} == {
-        f"seconds/{step}" for step in ("read", "normalise", "cluster", "link", "assign", "judge", "write")
-    }
+    assert {name for name in metadata if name.startswith("seconds/")} == {f"seconds/{step}" for step in STEPS}
     assert all(type(value) in (int, float) for value in metadata.values())
 
 
@@ -59,5 +59,4 @@ def test_progress_is_told_step_by_step(town: Town) -> None:
     town.observe([seen(loyalty_id="L1")])
     lines: list[str] = []
     resolve_identities(town.settings, {}, AS_OF, "one", progress=lines.append)
-    steps = ["read", "normalise", "cluster", "link", "assign", "judge", "write"]
-    assert [line.split(":")[0] for line in lines] == steps
+    assert [line.split(":")[0] for line in lines] == STEPS

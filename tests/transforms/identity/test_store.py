@@ -39,7 +39,7 @@ def test_columns_and_types_are_those_promised(town: Town) -> None:
         fill()
         for table, schema in SCHEMAS.items():
             with duckdb.connect(":memory:") as connection:
-                described = connection.execute(f"DESCRIBE FROM '{town.store.file(table)}'").fetchall()
+                described = connection.execute(f"DESCRIBE FROM {town.store.table(table)}").fetchall()
             assert {name: kind for name, kind, *_ in described} == schema
 
 
@@ -96,7 +96,7 @@ KILLED = """
 import os, signal, sys
 from datetime import date
 from pathlib import Path
-from transforms.identity import resolve_identities, resolve, store
+from transforms.identity import parts, resolve_identities, resolve, store
 from transforms.settings import Settings
 
 def die(*_, **__):
@@ -104,8 +104,8 @@ def die(*_, **__):
 
 moment = sys.argv[1]
 if moment == "while writing":
-    write = resolve.write_table
-    resolve.write_table = lambda c, q, f, table: die() if table == "customers" else write(c, q, f, table)
+    write = parts.write_table
+    parts.write_table = lambda c, q, f, table, part: die() if table == "customers" else write(c, q, f, table, part)
 elif moment == "before the folder has its name":
     store.IdentityStore._keep = die
 elif moment == "between write and swap":

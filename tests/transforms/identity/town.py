@@ -15,7 +15,7 @@ import pyarrow as pa
 from transforms.identity import IdentityReport, resolve_identities
 from transforms.identity.decisions import LINK_COLUMNS
 from transforms.identity.policy import Policy
-from transforms.identity.store import IdentityStore
+from transforms.identity.store import IdentityStore, files
 from transforms.settings import Settings
 
 TYPES = ("email", "phone", "loyalty_id", "device_id", "app_user_id", "payment_token")
@@ -181,5 +181,12 @@ class Town:
             customers=self.table("customers"),
         )
 
+    def content(self, *tables: str) -> dict[str, bytes]:
+        """The bytes of the current files of some tables."""
+        return {
+            f"{table}/{file.name}": file.read_bytes() for table in tables for file in files(self.store.current, table)
+        }
+
     def table(self, name: str) -> pl.DataFrame:
-        return pl.read_parquet(self.store.file(name))
+        with duckdb.connect(":memory:") as connection:
+            return pl.DataFrame(connection.sql(f"FROM {self.store.table(name)}").to_arrow_table())

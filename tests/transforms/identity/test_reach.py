@@ -1,0 +1,172 @@
+"""A run that works out what is new gives what a run over everything gives, whatever came before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from transforms.identity import IdentityReport, resolve_identities
+from transforms.identity import parts as parts_module
+from transforms.identity import reach as reach_module
+from transforms.identity import settle as settle_module
+from transforms.identity.decisions import LINK_COLUMNS
+from transforms.identity.reach import WHOLE
+from transforms.identity.store import SCHEMAS
+
+from .town import AS_OF, REGIONS, Row, Town, seen
+
+Link = tuple[str, str, float]
+
+
+@dataclass(frozen=True)
+class Day:
+    """What a run finds: observations, profiles, links of a model, lines of the overrides."""
+
+    rows: tuple[Row, ...]
+    records: Mapping[str, Row | None] = field(default_factory=dict)
+    links: tuple[Link, ...] | None = None
+    decisions: tuple[str, ...] = ()
+
+
+def run(town: Town, day: Day, number: int) -> IdentityReport:
+    town.observe(day.rows)
+    town.know(day.records)
+    town.decide(*day.decisions)
+    table = pa.Table.from_pylist(
+        [
+            {"left_record": a, "right_record": b, "probability": p, "rule": "names", "model": "m1"}
+            for a, b, p in day.links or ()
+        ],
+        schema=pa.schema(list(LINK_COLUMNS.items())),
+    )
+    return resolve_identities(
+        town.settings,
+        REGIONS,
+        AS_OF + timedelta(days=number),
+        f"run-{number}",
+        linker=None if day.links is None else lambda _: table,
+    )
+
+
+def tables(town: Town) -> dict[str, pl.DataFrame]:
+    return {name: town.table(name).sort(pl.all()) for name in SCHEMAS}
+
+
+def assert_equal_histories(home: Path, days: Sequence[Day], grown: float = 0.2) -> list[int]:
+    """Run some days in two towns, one of which works out everything every day; compare all tables and figures.
+
+    :return: how many observations each run of the other looked at.
+    """
+    by_reach, whole = Town(home / "reach"), Town(home / "whole")
+    resolved: list[int] = []
+    for number, day in enumerate(days):
+        with patch.object(reach_module, "MOST", 2.0), patch.object(parts_module, "GROWN", grown):
+            report = run(by_reach, day, number)
+        with patch.object(settle_module, "find_reach", lambda *_: WHOLE):
+            expected = run(whole, day, number)
+        found, wanted = tables(by_reach), tables(whole)
+        for name in SCHEMAS:
+            assert found[name].rows() == wanted[name].rows(), (number, name)
+        apart = {"resolved", "seconds"}
+        told = [
+            {name: value for name, value in vars(r).items() if name not in apart}
+            | {"remarks": [text.removeprefix(str(town.settings.home)) for text in r.remarks]}
+            for town, r in ((by_reach, report), (whole, expected))
+        ]
+        assert told[0] == told[1], number
+        resolved.append(report.resolved)
+    return resolved
+
+
+# Few values, so that they meet: addresses of two, a telephone of many, a card that changes hands, a blocked address.
+EMAILS = st.sampled_from([None, *(f"p{n}@example.com" for n in range(7)), "test@test.com", "noreply@example.com"])
+PHONES = st.sampled_from([None, *(f"0151 2000000{n}" for n in range(5)), "0000000"])
+CARDS = st.sampled_from([None, *(f"L-{n}" for n in range(6))])
+ACCOUNTS = st.sampled_from([None, None, *(f"u{n}" for n in range(5))])
+DEVICES = st.sampled_from([None, "device-000001", "device-000002", "kiosk-0000001"])
+SOURCES = st.sampled_from(["shop", "till", "app"])
+ROWS = st.builds(
+    lambda source, day, records, email, phone, loyalty, account, device: seen(
+        source, day, records, email=email, phone=phone, loyalty_id=loyalty, app_user_id=account, device_id=device
+    ),
+    SOURCES,
+    st.integers(0, 150),
+    st.integers(1, 3),
+    EMAILS,
+    PHONES,
+    CARDS,
+    ACCOUNTS,
+    DEVICES,
+)
+RECORDS = [f"crm:{n}" for n in range(6)]
+SIDES = st.sampled_from(
+    [*RECORDS[:3], "email:p1@example.com", "email:p2@example.com", "phone:0151 20000001", "loyalty_id:L-3"]
+)
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Day]:
+    pool = draw(st.lists(ROWS, min_size=8, max_size=40))
+    linked = draw(st.booleans())
+    decided = draw(st.booleans())
+    days: list[Day] = []
+    present: list[Row] = []
+    for _ in range(draw(st.integers(2, 5))):
+        # Most days bring a few rows; some take rows away, or send one again with more records.
+        gone = draw(st.sets(st.integers(0, max(len(present) - 1, 0)), max_size=2))
+        kept = [row for place, row in enumerate(present) if place not in gone]
+        more = draw(st.lists(st.sampled_from(pool), max_size=len(pool) if not days else 5))
+        again = [row | {"records": int(row["records"] or 1) + 1, "day": int(row["day"] or 0) + 1} for row in more[:1]]
+        present = [*kept, *more, *again]
+        owners = st.one_of(st.none(), st.sampled_from(present)) if present else st.none()
+        links = draw(
+            st.lists(
+                st.tuples(
+                    st.sampled_from(RECORDS), st.sampled_from(RECORDS), st.sampled_from([0.6, 0.8, 0.95, 0.99])
+                ).filter(lambda link: link[0] < link[1]),
+                max_size=3,
+                unique_by=lambda link: link[:2],
+            )
+        )
+        decisions = draw(
+            st.lists(
+                st.tuples(st.sampled_from(["always_link", "never_link"]), SIDES, SIDES).filter(lambda d: d[1] != d[2]),
+                max_size=2,
+            )
+        )
+        # Profiles mostly stay what they were.
+        records = dict(days[-1].records) if days else {}
+        for name in draw(st.sets(st.sampled_from(RECORDS), min_size=0 if days else 3)):
+            records[name] = draw(owners)
+        days.append(
+            Day(
+                tuple(present),
+                records,
+                tuple(links) if linked else None,
+                tuple(",".join(decision) for decision in decisions) if decided else (),
+            )
+        )
+    return days
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a run takes a second: shrinking one failure takes an hour
+)
+@given(histories(), st.sampled_from([0.2, 9.0]))
+def test_any_history_of_days_gives_what_runs_over_everything_give(days: list[Day], grown: float) -> None:
+    with TemporaryDirectory() as home:
+        assert_equal_histories(Path(home), days, grown)

@@ -1,0 +1,222 @@
+"""How far reaches what is new: the components that a run works out anew, and those that stay as the last one left them.
+
+Within a component (:mod:`transforms.identity.place`) every decision depends on that component's observations, links and
+remembered ids alone. So a run that finds the same policy, secret and rules as the last one compares the fingerprints of
+observations, looks up which components the new, changed and vanished ones touch, and resolves only these: its outcome
+is that of a run over everything, at the cost of what is new. What people have decided is weighed anew each time.
+
+A look back at an earlier day, another policy, key or version, and a day on which much has changed are worked out whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from transforms.identity.decisions import LINK_COLUMNS, PROBABILISTIC, name_values
+from transforms.identity.edges import build_nodes, observed, read_observations
+from transforms.identity.overrides import KEY, Override
+from transforms.identity.place import NOBODYS
+from transforms.identity.plan import Plan
+from transforms.identity.records import find_records
+from transforms.identity.store import IdentityStore, rows_of
+
+MOST = 0.3
+"""Share of changed observations from which on everything is worked out anew: it costs no more, and tidies up."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The components that a run resolves: all, or those in the table ``touched`` of the connection."""
+
+    is_whole: bool
+
+    @property
+    def observations(self) -> str | None:
+        """Table of the identity keys of observations to read; None for all."""
+        return None if self.is_whole else "reached"
+
+    def last(self, store: IdentityStore, table: str) -> str:
+        """SQL of the rows of a parted table in the last outcome that this run replaces."""
+        if self.is_whole:
+            return rows_of(store.remembered, table)
+        rows = rows_of(store.remembered, table, with_component=True)
+        return f"(SELECT * EXCLUDE (component) FROM {rows} WHERE component IN (SELECT component FROM touched))"
+
+
+WHOLE = Reach(True)
+
+
+def find_reach(
+    connection: duckdb.DuckDBPyConnection,
+    plan: Plan,
+    store: IdentityStore,
+    given: Mapping[str, object],
+) -> Reach:
+    """Compare the warehouse's observations with those of the last outcome.
+
+    Makes ``touched`` (component) and ``reached`` (identity_key), unless everything is to be resolved.
+
+    :param given: circumstances of this run.
+    :raises FileNotFoundError: if there is no warehouse.
+    """
+    if not store.exists() or store.looks_back(plan.as_of):
+        return WHOLE
+    if {name: store.state().get(name) for name in given} != dict(given):
+        return WHOLE
+    with observed(connection, plan.settings.warehouse, plan.phone_regions) as query:
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE today AS SELECT identity_key, fingerprint FROM ({query})")
+    last = rows_of(store.remembered, "observations", with_component=True)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE last_seen AS
+        SELECT identity_key, fingerprint, by_identifiers, component FROM {last}
+    """)
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE changed AS
+        SELECT identity_key FROM today WHERE fingerprint NOT IN (SELECT fingerprint FROM last_seen)
+    """)
+    [(changed, observations)] = connection.execute(
+        "SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM today)"
+    ).fetchall()
+    if changed > MOST * observations:
+        return WHOLE
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE touched AS
+        SELECT DISTINCT component FROM last_seen WHERE fingerprint NOT IN (SELECT fingerprint FROM today)
+        UNION SELECT CAST('{NOBODYS}' AS UUID)
+    """)
+    if changed:
+        read_observations(connection, plan.settings.warehouse, plan.phone_regions, "changed")
+        build_nodes(connection, plan.policy)
+        _touch_keys(connection, store, "SELECT keyed_hash(type || ':' || value, 32) FROM nodes WHERE status = 'usable'")
+    _touch_decided(connection, plan, store)
+    _find_reached(connection)
+    return Reach(False)
+
+
+def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore, likely: pa.Table) -> bool:
+    """Touch the components of links that a model has found for the first time, or finds no more.
+
+    Reduces ``likely_links`` to those that are to be tried within the touched components.
+
+    :return: whether there is more to resolve than before.
+    """
+    before = _touched(connection)
+    connection.register("likely", likely.select(list(LINK_COLUMNS)).cast(pa.schema(list(LINK_COLUMNS.items()))))
+    connection.execute("CREATE OR REPLACE TEMP TABLE likely_now AS FROM likely")
+    connection.unregister("likely")
+    last = rows_of(store.remembered, "links", with_component=True)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE likely_then AS
+        SELECT left_side AS left_record, right_side AS right_record, probability, rule, model, component
+        FROM {last} WHERE kind = '{PROBABILISTIC}'
+    """)
+    columns = ", ".join(LINK_COLUMNS)
+    connection.execute(f"""
+        INSERT INTO touched
+        SELECT DISTINCT component FROM likely_then
+        WHERE ({columns}) NOT IN (SELECT ({columns}) FROM likely_now)
+    """)
+    # A record may have got identifiers, or others, since it was linked.
+    named = connection.execute("SELECT left_record FROM likely_now UNION SELECT right_record FROM likely_now")
+    find_records(connection, plan.settings.warehouse, [record for (record,) in named.fetchall()])
+    linked = rows_of(store.remembered, "linked_records", with_component=True)
+    connection.execute(f"""
+        INSERT INTO touched
+        SELECT component FROM {linked} l LEFT JOIN named_records n USING (record_id)
+        WHERE l.identity_key IS DISTINCT FROM (
+            CASE WHEN n.identity_key IN (SELECT identity_key FROM today) THEN n.identity_key END
+        )
+    """)
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE new_links AS
+        SELECT * FROM likely_now WHERE ({columns}) NOT IN (SELECT ({columns}) FROM likely_then)
+    """)
+    _touch_records(connection, store, "SELECT left_record FROM new_links UNION SELECT right_record FROM new_links")
+    _find_reached(connection)
+    return _touched(connection) > before
+
+
+def links_within(connection: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The links of a model that touched components hold, and those that are new."""
+    columns = ", ".join(LINK_COLUMNS)
+    return connection.sql(f"""
+        SELECT {columns} FROM likely_now WHERE ({columns}) NOT IN (
+            SELECT ({columns}) FROM likely_then WHERE component NOT IN (SELECT component FROM touched)
+        )
+    """).to_arrow_table()
+
+
+def _touch_keys(connection: duckdb.DuckDBPyConnection, store: IdentityStore, keys: str) -> None:
+    """Touch the components of identifiers, also of those that are gone from the data."""
+    for table in ("identifiers", "registry"):
+        rows = rows_of(store.remembered, table, with_component=True)
+        connection.execute(f"INSERT INTO touched SELECT component FROM {rows} WHERE identifier_key IN ({keys})")
+
+
+def _touch_records(connection: duckdb.DuckDBPyConnection, store: IdentityStore, records: str) -> None:
+    """Touch the components of source records. Needs ``named_records``."""
+    connection.execute(f"""
+        INSERT INTO touched
+        SELECT component FROM last_seen JOIN named_records USING (identity_key) WHERE record_id IN ({records})
+        UNION
+        SELECT component FROM {rows_of(store.remembered, "linked_records", with_component=True)}
+        WHERE record_id IN ({records})
+    """)
+
+
+def _touch_decided(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore) -> None:
+    """Touch what the decisions of people name, today's and those of the last run."""
+    then = connection.execute(
+        f"SELECT left_side FROM {rows_of(store.remembered, 'overrides')}"
+        f" UNION SELECT right_side FROM {rows_of(store.remembered, 'overrides')}"
+    ).fetchall()
+    sides = sorted({*_sides(plan.overrides), *(side for (side,) in then)})
+    if not sides:
+        return
+    kinds = set(plan.policy.levels)
+    values = [(kind, value) for kind, _, value in (side.partition(":") for side in sides) if kind in kinds]
+    keys = [value for kind, _, value in (side.partition(":") for side in sides) if kind == KEY]
+    records = [side for side in sides if side.partition(":")[0] not in kinds | {KEY}]
+    name_values(connection, values, plan.policy, plan.phone_regions)
+    connection.execute(
+        """
+        CREATE OR REPLACE TEMP TABLE decided_keys AS
+        SELECT keyed_hash(type || ':' || value, 32) AS identifier_key FROM normalised UNION SELECT unnest($keys)
+        """,
+        {"keys": keys},
+    )
+    decided = "SELECT identifier_key FROM decided_keys"
+    _touch_keys(connection, store, decided)
+    # One component that holds a blocked value is enough to know that it is blocked.
+    connection.execute(f"""
+        INSERT INTO touched
+        SELECT min(component) FROM {rows_of(store.remembered, "blocked", with_component=True)}
+        WHERE identifier_key IN ({decided}) GROUP BY identifier_key
+    """)
+    find_records(connection, plan.settings.warehouse, records)
+    connection.register("decided_records", pa.table({"record_id": pa.array(records, pa.string())}))
+    _touch_records(connection, store, "SELECT record_id FROM decided_records")
+    connection.unregister("decided_records")
+
+
+def _sides(overrides: Iterable[Override]) -> set[str]:
+    return {side.text for override in overrides for side in (override.left, override.right)}
+
+
+def _find_reached(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE reached AS
+        SELECT identity_key FROM changed
+        UNION
+        SELECT identity_key FROM last_seen JOIN today USING (fingerprint, identity_key)
+        WHERE component IN (SELECT component FROM touched)
+    """)
+
+
+def _touched(connection: duckdb.DuckDBPyConnection) -> int:
+    [(count,)] = connection.execute("SELECT count(DISTINCT component) FROM touched").fetchall()
+    return count
