@@ -16,6 +16,7 @@ from orchestration.pipeline import dagster_home
 from tests.orchestration.conftest import Installation
 from transforms.demo.broken import BROKEN_SOURCES
 from transforms.demo.report import score_run
+from transforms.identity.store import IdentityStore
 from transforms.locking import exclusive
 from transforms.publishing import verify_published
 from transforms.publishing.overview import read_overview
@@ -110,10 +111,10 @@ def test_the_figures_are_plausible(installation: Installation) -> None:
 
 def test_no_personal_value_is_in_the_published_file(installation: Installation) -> None:
     """Every e-mail, phone number and card that the company planted, searched in every text of the file."""
-    identifiers = installation.settings.lake / "identity" / "current" / "identifiers.parquet"
+    identifiers = IdentityStore(installation.settings).table("identifiers")
     with duckdb.connect(str(installation.settings.published), read_only=True) as connection:
         connection.execute(
-            f"CREATE TEMP TABLE secret AS SELECT DISTINCT identifier_value AS value FROM '{identifiers}'"
+            f"CREATE TEMP TABLE secret AS SELECT DISTINCT identifier_value AS value FROM {identifiers}"
             " WHERE length(identifier_value) > 5"
         )
         assert connection.execute("SELECT count(*) > 500 FROM secret").fetchone() == (True,)

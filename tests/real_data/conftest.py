@@ -17,6 +17,7 @@ import pytest
 
 from transforms.contracts import load_contracts
 from transforms.contracts.servers.files import FileServer
+from transforms.identity.store import IdentityStore
 from transforms.lake.load import LoadReport, load_source
 from transforms.settings import PROJECT_DIR, Settings
 
@@ -220,7 +221,9 @@ def _run(settings: Settings) -> Outcome:
     kept.mkdir()
     warehouse = Path(shutil.copy(settings.warehouse, kept))
     published = Path(shutil.copy(settings.published, kept))
-    assignments = Path(shutil.copy(settings.lake / "identity" / "current" / "assignments.parquet", kept))
+    assignments = kept / "assignments.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"COPY (FROM {IdentityStore(settings).table('assignments')}) TO '{assignments}'")
     return Outcome(settings, run, warehouse, published, assignments)
 
 

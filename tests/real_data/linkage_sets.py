@@ -106,7 +106,7 @@ def customers(labelled: LabelledSet, data: Path, settings: Settings) -> pl.DataF
     store = IdentityStore(settings)
     with duckdb.connect(str(settings.warehouse), read_only=True) as warehouse:
         for table in ("assignments", "linked_records"):
-            warehouse.register(table, pl.read_parquet(store.file(table)).to_arrow())
+            warehouse.execute(f"CREATE TEMP TABLE {table} AS FROM {store.table(table)}")
         return warehouse.sql(f"""
             SELECT t.record_id, t.truth, coalesce(l.customer_id, a.customer_id, t.record_id) AS customer_id
             FROM (

@@ -8,15 +8,16 @@ import duckdb
 import pytest
 
 from tests.orchestration.conftest import Installation
+from transforms.identity.store import IdentityStore
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("installation")]
 
 
 def test_the_files_of_an_identifier_hold_as_many_records_as_it_has(installation: Installation) -> None:
-    identifiers = installation.settings.lake / "identity" / "current" / "identifiers.parquet"
+    identifiers = IdentityStore(installation.settings).table("identifiers")
     with duckdb.connect() as connection:
         row = connection.execute(
-            f"SELECT arg_max(identifier_key, records), arg_max(identifier_value, records) FROM '{identifiers}'"
+            f"SELECT arg_max(identifier_key, records), arg_max(identifier_value, records) FROM {identifiers}"
             " WHERE identifier_type = 'loyalty_id' AND status = 'linked'"
         ).fetchone()
     assert row
