@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pyarrow as pa
 from transforms.identity.decisions import LINK_COLUMNS, Linker
 from transforms.linkage.charts import model_charts
 from transforms.linkage.find import Found, find_links
+from transforms.linkage.model import Model
 from transforms.linkage.normalise import prepare_profiles
 from transforms.linkage.policy import LinkagePolicy, load_policy
 from transforms.linkage.store import CLUSTERS, LINKS, LinkageStore
@@ -57,6 +60,8 @@ def link_profiles(
 
     :param resolved: ``identity_key`` and ``cluster``: profiles that identifiers have made one person stay one.
     :return: columns as in :data:`transforms.identity.decisions.LINK_COLUMNS`, best links first.
+    Nothing is computed where the last run had the very same before it.
+
     :raises FileNotFoundError: if there is no warehouse.
     :raises ValueError: if the kept model was changed by hand.
     """
@@ -66,6 +71,13 @@ def link_profiles(
         prepare_profiles(connection, "attributes")
         records, together = _known_together(connection, resolved)
         model = store.model() if settings.linkage_model == "keep" else None
+        inputs = _inputs(connection, together, policy, model)
+        last = store.state()
+        if last and last.get("inputs") == inputs:
+            # The outcome is a function of these alone; most days bring no profile.
+            if progress:
+                progress(f"linkage: nothing new among {len(records):,} profiles, the links of the last run hold")
+            return _for_identity(store.links())
         found = find_links(connection, policy, model, together, progress)
     links = _links(found, records, together, policy.least_probability)
     clusters = pa.table(
@@ -74,7 +86,9 @@ def link_profiles(
     )
     if found.model:
         store.keep_model(found.model, model_charts(found))
-    store.write_run(run_id, {"links": links, "clusters": clusters}, _state(found, run_id, len(links)))
+    store.write_run(
+        run_id, {"links": links, "clusters": clusters}, _state(found, run_id, len(links)) | {"inputs": inputs}
+    )
     if progress:
         progress(f"linkage: {len(links):,} links between {len(records):,} profiles" + (_why(found) or ""))
     return _for_identity(links)
@@ -106,6 +120,26 @@ def _known_together(
     """).fetchnumpy()
     connection.unregister("resolved")
     return np.asarray(rows["record_id"], dtype=object), np.asarray(rows["cluster"], dtype=np.int32)
+
+
+def _inputs(
+    connection: duckdb.DuckDBPyConnection, together: npt.NDArray[np.int32], policy: LinkagePolicy, model: Model | None
+) -> str:
+    """Digest of all that the links depend on: profiles, which of them are known to be one, policy, model, programs."""
+    [profiles] = connection.execute(
+        "SELECT count(*), sum(CAST(hash(a) AS HUGEINT)), bit_xor(hash(a)) FROM attributes a"
+    ).fetchall()
+    # Numbers of clusters are arbitrary: each is told by its first profile.
+    _, first, number = np.unique(together, return_index=True, return_inverse=True)
+    groups = np.where(together < 0, -1, first[number])
+    parts = [
+        profiles,
+        policy.model_dump_json(),
+        model.version if model else None,
+        duckdb.__version__,
+        version("splink"),
+    ]
+    return hashlib.sha256(repr(parts).encode() + groups.astype(np.int64).tobytes()).hexdigest()
 
 
 def _links(found: Found, records: npt.NDArray[Any], together: npt.NDArray[np.int32], least: float) -> pa.Table:

@@ -46,6 +46,10 @@ class LinkageStore:
         file = self.current / "state.json"
         return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
 
+    def links(self) -> pa.Table:
+        """Links of the current run."""
+        return pq.read_table(self.current / "links.parquet", schema=LINKS)
+
     def model(self) -> Model | None:
         """The model of the current run, if it had one.
 

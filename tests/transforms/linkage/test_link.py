@@ -181,3 +181,51 @@ def test_without_a_warehouse_it_says_so(tmp_path: Path) -> None:
     settings = Settings.model_validate({"home": tmp_path / "home"})
     with pytest.raises(FileNotFoundError, match="there is no warehouse yet"):
         link_profiles(settings, "run", pl.DataFrame({"identity_key": [], "cluster": []}).to_arrow(), load_policy())
+
+
+@pytest.fixture
+def rested(tmp_path: Path) -> Platform:
+    """An installation that has linked once, and in which finding links again is an error."""
+    rested = Platform(tmp_path / "home")
+    rested.hold(PROFILES, ROWS)
+    rested.run("one")
+    return rested
+
+
+ROWS = {"crm:p0": seen(email="ada@example.com"), "crm:q0": seen(email="ada.new@example.com")}
+
+
+def test_a_day_without_new_profiles_keeps_the_links(rested: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, customers = rested.links(), rested.table("customers").sort("customer_id")
+    monkeypatch.setattr("transforms.linkage.link.find_links", lambda *_: pytest.fail("linked anew"))
+    monkeypatch.setattr("transforms.identity.reach.MOST", 1.0)  # of three observations, one is much
+    # Somebody else buys something: that concerns no profile.
+    rested.hold(PROFILES, ROWS | {"none": seen("till", loyalty_id="L-77")})
+    report = rested.run("two")
+    assert rested.links().equals(before)
+    assert report.links > 0 and report.resolved == 1
+    assert rested.table("customers").filter(pl.col("created_run") == "one").sort("customer_id").equals(customers)
+
+
+@pytest.mark.parametrize("change", ["a name", "one customer by identifiers", "a profile less"])
+def test_whatever_the_links_depend_on_makes_them_anew(
+    rested: Platform, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Found(RuntimeError):
+        pass
+
+    def find_links(*_: object) -> None:
+        raise Found
+
+    monkeypatch.setattr("transforms.linkage.link.find_links", find_links)
+    profiles, rows = list(PROFILES), dict(ROWS)
+    if change == "a name":
+        profiles[5] = {**profiles[5], "given_name": "Zenobia"}
+    elif change == "a profile less":
+        profiles.pop()
+    else:
+        rows["none"] = seen("till", loyalty_id="L-77", email="ada@example.com")
+        rows["nobody"] = seen("till", loyalty_id="L-77", email="ada.new@example.com")
+    rested.hold(profiles, rows)
+    with pytest.raises(Found):
+        rested.run("two")
