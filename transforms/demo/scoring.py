@@ -1,4 +1,4 @@
-"""How well customers match the planted people: pairs of records, and B-cubed."""
+"""How well customers match the planted people: pairs of records, B-cubed, and whole customers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _SCORE = """
         SELECT
             sum(cells.n * (cells.n - 1) // 2) AS pairs_right,
             sum(cells.n * cells.n / customers.n) AS purity,
-            sum(cells.n * cells.n / people.n) AS completeness
+            sum(cells.n * cells.n / people.n) AS completeness,
+            count(*) FILTER (cells.n = customers.n AND cells.n = people.n) AS exact
         FROM cells JOIN people USING (person_id) JOIN customers USING (customer_id)
     )
     SELECT
@@ -40,7 +41,9 @@ _SCORE = """
         (SELECT coalesce(sum(n * (n - 1) // 2), 0) FROM people) AS pairs_true,
         coalesce(pairs_right, 0),
         coalesce(purity, 0),
-        coalesce(completeness, 0) + (SELECT coalesce(sum(unassigned / n), 0) FROM people)
+        coalesce(completeness, 0) + (SELECT coalesce(sum(unassigned / n), 0) FROM people),
+        (SELECT count(*) FROM (SELECT customer_id FROM cells GROUP BY customer_id HAVING count(*) > 1)) AS mixed,
+        exact + (SELECT count(*) FROM people WHERE n = 1 AND unassigned = 1)
     FROM of_cells
 """
 
@@ -60,6 +63,12 @@ class IdentityScore:
     recall: float
     bcubed_precision: float
     bcubed_recall: float
+    mixed_customers: int
+    """Customers that hold records of more than one person."""
+    exact_precision: float
+    """Share of customers that are one person, whole; an unassigned record is a customer of its own."""
+    exact_recall: float
+    """Share of people who are one customer, whole."""
 
     @property
     def f1(self) -> float:
@@ -104,7 +113,8 @@ def score_identity(truth_dir: Path, assignments: duckdb.DuckDBPyRelation | Path 
         with duckdb.connect() as connection:
             rows = connection.execute(_SCORE.format(records=records, found=f"({query})")).fetchall()
     [row] = rows
-    expected, counted, people, customers, unassigned, pairs_found, pairs_true, pairs_right, purity, completeness = row
+    expected, counted, people, customers, unassigned, pairs_found, pairs_true, pairs_right, purity, whole, *more = row
+    mixed, exact = more
     if counted != expected:
         raise ValueError(f"the assignments name records more than once: {counted - expected} times too often")
     return IdentityScore(
@@ -116,7 +126,10 @@ def score_identity(truth_dir: Path, assignments: duckdb.DuckDBPyRelation | Path 
         recall=_share(pairs_right, pairs_true),
         # an unassigned record is a pure cluster of its own
         bcubed_precision=_share(purity + unassigned, counted),
-        bcubed_recall=_share(completeness, counted),
+        bcubed_recall=_share(whole, counted),
+        mixed_customers=mixed,
+        exact_precision=_share(exact, customers + unassigned),
+        exact_recall=_share(exact, people),
     )
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from transforms.identity.bridges import smaller_sides
 from transforms.identity.components import numbered
-from transforms.identity.limits import Guarded
+from transforms.identity.limits import CUTS, Guarded
 from transforms.identity.masking import masked_expression
 from transforms.identity.outcome import RECORD
 from transforms.identity.policy import Policy
@@ -38,9 +38,10 @@ def make_evidence(connection: duckdb.DuckDBPyConnection, guarded: Guarded, polic
 
 
 def _store_cut(connection: duckdb.DuckDBPyConnection, guarded: Guarded) -> None:
-    """Make ``cut`` (observation, node): identifiers that do not link in an observation, though they do elsewhere."""
-    rows, nodes = guarded.cut
-    connection.register("cut_cells", pa.table({"observation": pa.array(rows), "node": pa.array(nodes)}))
+    """Make ``cut`` (observation, node, why): identifiers that do not link in an observation, though others do."""
+    rows, nodes, reasons = guarded.cut
+    cells = {"observation": pa.array(rows), "node": pa.array(nodes), "why": pa.array(np.array(CUTS)[reasons])}
+    connection.register("cut_cells", pa.table(cells))
     connection.execute("CREATE OR REPLACE TEMP TABLE cut AS FROM cut_cells")
     connection.unregister("cut_cells")
 
@@ -189,17 +190,16 @@ def _make_refusals(connection: duckdb.DuckDBPyConnection, guarded: Guarded, poli
         CREATE OR REPLACE TEMP VIEW refusals AS
         WITH cells AS ({cells}),
         refused AS (
-            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at
+            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at, NULL AS why
             FROM cells e JOIN keyed k USING (node) LEFT JOIN clustered c USING (observation)
             WHERE k.status = 'contested'
             UNION ALL
-            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at
+            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at, cut.why
             FROM cells e JOIN cut USING (observation, node) LEFT JOIN clustered c USING (observation)
         )
         SELECT s.type AS identifier_type, s.identifier_key, s.shown AS identifier_masked, m.customer_id,
                CAST(NULL AS VARCHAR) AS other_customer_id, 'identifier' AS rule,
-               coalesce(s.reason, CASE WHEN r.node IN (SELECT node FROM owners) THEN '{HANDS}; the records of both'
-                   || ' times cannot be told apart' ELSE 'kept apart by never_link' END) AS reason,
+               coalesce(s.reason, r.why) AS reason,
                CAST(NULL AS DOUBLE) AS probability, CAST(sum(r.records) AS BIGINT) AS records,
                min(r.first_seen_at) AS first_seen_at, max(r.last_seen_at) AS last_seen_at, component
         FROM refused r JOIN shown s USING (node) JOIN component_of_node USING (node)

@@ -25,9 +25,9 @@ from transforms.identity.apart import Apart, cut_within_rows
 from transforms.identity.components import Nodes, components, first_held
 from transforms.identity.hubs import contest_hubs
 from transforms.identity.levels import merge_by_level
-from transforms.identity.limits import Guarded, Limits
+from transforms.identity.limits import ALONE, BOTH_TIMES, KEPT_APART, Guarded, Limits, cuts
 from transforms.identity.policy import Policy
-from transforms.identity.tenures import Days, values_with_pauses
+from transforms.identity.tenures import Days, seen_alone, values_with_pauses
 
 
 def guarded_clusters(
@@ -64,7 +64,7 @@ def guarded_clusters(
     looked_at = looked_at[suspicious[cluster[first[looked_at]]]]
     position = np.full(len(matrix), -1, dtype=np.int64)
     position[looked_at] = np.arange(len(looked_at))
-    matrix[looked_at], rows, nodes = merge_by_level(
+    matrix[looked_at], (rows, nodes, reasons) = merge_by_level(
         matrix[looked_at],
         limits,
         outcome,
@@ -72,7 +72,12 @@ def guarded_clusters(
         Apart(apart.rows.moved(position), apart.nodes),
         days.of(looked_at) if days else Days.always(len(looked_at)),
     )
-    outcome.cut = np.concatenate([cut_rows, looked_at[rows]]), np.concatenate([cut_nodes, nodes])
+    outcome.cut = cuts(
+        [
+            (cut_rows, cut_nodes, KEPT_APART),
+            *((looked_at[rows[reasons == why]], nodes[reasons == why], why) for why in (BOTH_TIMES, ALONE)),
+        ]
+    )
     # Tenures are numbered in one row after the nodes.
     cluster_of_own = np.array(outcome.tenure_cluster, dtype=np.int32)
     # All linked identifiers of an observation have the same cluster, so any of them tells it.
@@ -90,12 +95,17 @@ def _suspect(
     days: Days | None,
     apart: Apart,
 ) -> None:
-    """Mark the components that hold a value which may have changed hands, or somebody who must stay apart."""
+    """Mark the components that hold a value which may have changed hands or was seen alone, or somebody who must stay
+    apart."""
     if days:
-        for level in np.flatnonzero(limits.idle_days):
+        for level in np.flatnonzero(limits.idle_days + limits.alone_days):
             strongest = np.where(first == matrix[:, level], -1, first).astype(np.int32)
-            values = values_with_pauses(matrix[:, level], strongest, days, int(limits.idle_days[level]))
-            suspicious[cluster[values]] = True
+            if limits.idle_days[level]:
+                values = values_with_pauses(matrix[:, level], strongest, days, int(limits.idle_days[level]))
+                suspicious[cluster[values]] = True
+            if limits.alone_days[level]:
+                alone = seen_alone(matrix[:, level], strongest, days, int(limits.alone_days[level]))
+                suspicious[cluster[matrix[alone, level]]] = True
     suspicious[cluster[apart.nodes.things]] = True
     of_rows = first[apart.rows.things]
     suspicious[cluster[of_rows[of_rows >= 0]]] = True

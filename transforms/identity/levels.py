@@ -9,33 +9,37 @@ import numpy.typing as npt
 
 from transforms.identity.apart import NEVER, Apart, Marked, is_torn
 from transforms.identity.components import Nodes, connected
-from transforms.identity.limits import Guarded, Ints, Limits, Tenure, distinct_pairs
-from transforms.identity.tenures import Days, split
+from transforms.identity.limits import ALONE, BOTH_TIMES, Guarded, Ints, Limits, Tenure, cuts, distinct_pairs
+from transforms.identity.tenures import Days, seen_alone, split
 
 BEYOND = "would join customers beyond the limits of one customer"
 
 
 def merge_by_level(
     matrix: Nodes, limits: Limits, outcome: Guarded, first_label: int, apart: Apart, days: Days
-) -> tuple[Nodes, Ints, Ints]:
+) -> tuple[Nodes, tuple[Ints, Ints, Ints]]:
     """Cluster the identifiers of some observations under the limits, into ``outcome``.
 
     :param matrix: observations × levels; complete components, so that no identifier is held elsewhere.
     :param first_label: clusters are numbered from here.
     :param apart: marks of these observations, and of any nodes.
-    :return: the matrix with the nodes of tenures, and the observations and nodes whose link is cut there.
+    :return: the matrix with the nodes of tenures, and what is cut there; see :attr:`Guarded.cut`.
     """
     state = _Customers(len(matrix), limits, apart)
     matrix = matrix.copy()
-    cut: list[tuple[Ints, Ints]] = []
+    cut: list[tuple[Ints, Ints, int]] = []
     tenures: list[Tenure] = []
     for level in range(len(limits.names)):
+        if limits.alone_days[level]:
+            alone = seen_alone(matrix[:, level], state.of_row, days, int(limits.alone_days[level]))
+            cut.append((alone, matrix[alone, level].astype(np.int64), ALONE))
+            matrix[alone, level] = -1
         if limits.idle_days[level]:
             whole = matrix[:, level].copy()
             next_node = len(outcome.cluster) + len(tenures)
             matrix[:, level], found, nobodys = split(whole, state.of_row, days, int(limits.idle_days[level]), next_node)
             tenures += found
-            cut.append((nobodys, whole[nobodys].astype(np.int64)))
+            cut.append((nobodys, whole[nobodys].astype(np.int64), BOTH_TIMES))
         _merge_level(state, level, matrix[:, level], outcome)
     cluster_of_own: dict[int, int] = {}
     for nodes, clusters in state.settled:
@@ -48,8 +52,7 @@ def merge_by_level(
         outcome.tenure_cluster.append(cluster)
         outcome.cluster[tenure.node] = cluster
         outcome.reason[tenure.node] = outcome.reason_of_own.get(tenure.own, -1)
-    rows, nodes = (np.concatenate([pair[side] for pair in cut] or [np.empty(0, np.int64)]) for side in (0, 1))
-    return matrix, rows, nodes
+    return matrix, cuts(cut)
 
 
 class _Customers:

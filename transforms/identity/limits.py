@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,12 +13,21 @@ from transforms.identity.policy import Policy
 
 Ints = npt.NDArray[np.int64]
 
+CUTS = (
+    "kept apart by never_link",
+    "changed hands; the records of both times cannot be told apart",
+    "seen alone, long before or after anybody who is known",
+)
+"""Why an identifier does not link in a record, though it does elsewhere."""
+KEPT_APART, BOTH_TIMES, ALONE = range(len(CUTS))
+
 
 @dataclass(frozen=True)
 class Limits:
     """Limits by level. ``shared[a, b]`` belongs to values of level a seen with level b; 0 means no limit.
 
-    ``idle_days`` is after how many days without a sighting a value may have changed hands; 0 means never.
+    ``idle_days`` is after how many days without a sighting a value may have changed hands, ``alone_days`` how far from
+    its owner's days it may be seen alone; 0 means never, and any.
     """
 
     names: tuple[str, ...]
@@ -25,6 +35,7 @@ class Limits:
     total: int
     shared: Ints
     idle_days: Ints
+    alone_days: Ints
     per_link: Ints
     """Identifiers of a level that both ends of a model's link may have together."""
 
@@ -41,6 +52,7 @@ class Limits:
                 [policy.links.per_customer.get(name, policy.identifiers_per_customer) for name in names], dtype=np.int64
             ),
             idle_days=np.array([policy.types[name].idle_days or 0 for name in names], dtype=np.int64),
+            alone_days=np.array([policy.types[name].alone_days or 0 for name in names], dtype=np.int64),
         )
 
     def broken(self, counts: Ints) -> npt.NDArray[np.bool_]:
@@ -86,8 +98,9 @@ class Guarded:
     """Cluster of each tenure."""
     reason_of_own: dict[int, int] = field(default_factory=dict)
     """Index into ``reasons`` for nodes of tenures that are contested."""
-    cut: tuple[Ints, Ints] = field(default_factory=lambda: (np.empty(0, np.int64), np.empty(0, np.int64)))
-    """Observations and the nodes that they hold but that do not link there, though they do elsewhere."""
+    cut: tuple[Ints, Ints, Ints] = field(default_factory=lambda: cuts(()))
+    """Observations, the nodes that they hold but that do not link there, though they do elsewhere, and which of
+    :data:`CUTS` is the reason."""
 
     @classmethod
     def empty(cls, nodes: int) -> Guarded:
@@ -107,6 +120,15 @@ class Guarded:
             self.reason[nodes] = len(self.reasons)
             self.cluster[nodes] = -1
             self.reasons.append(reason)
+
+
+def cuts(parts: Iterable[tuple[npt.NDArray[np.integer], npt.NDArray[np.integer], int]]) -> tuple[Ints, Ints, Ints]:
+    """Join (rows, nodes, reason) to three arrays of one length."""
+    found = [(rows, nodes, np.full(len(rows), reason)) for rows, nodes, reason in parts]
+    rows, nodes, reasons = (
+        np.concatenate([np.empty(0, np.int64), *(part[place].astype(np.int64) for part in found)]) for place in range(3)
+    )
+    return rows, nodes, reasons
 
 
 def distinct_pairs(left: npt.NDArray[np.integer], right: npt.NDArray[np.integer]) -> tuple[Ints, Ints]:

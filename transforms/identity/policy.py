@@ -25,6 +25,7 @@ class TypePolicy(BaseModel):
     per_customer: PositiveInt
     shared_beyond: dict[IdentifierType, PositiveInt] = {}
     idle_days: PositiveInt | None = None
+    alone_days: PositiveInt | None = None
 
 
 @cache

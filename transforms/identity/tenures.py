@@ -3,7 +3,9 @@
 Between two owners such a value rests. Where it has not been seen for longer than the policy allows, and the customers
 before and after the pause have nothing in common, it belonged to the one and then to the other, and joins neither with
 the other. A customer who is seen on both sides of the pause has merely been away. Observations that hold nothing else
-and reach over a pause are nobody's: the value's records of that time cannot be told apart.
+and reach over a pause are nobody's: the value's records of that time cannot be told apart. Nor does anybody own those
+that hold nothing else and lie long before or after all who are known by it: a telephone that was sold shows up in a
+shop before its new owner has given a name.
 """
 
 from __future__ import annotations
@@ -83,6 +85,37 @@ def _several(values: npt.NDArray[np.integer], others: npt.NDArray[np.integer]) -
     """Values that stand beside more than one other."""
     found, times = np.unique(distinct_pairs(values, others)[0], return_counts=True)
     return found[times > 1]
+
+
+def seen_alone(column: Nodes, owner: npt.NDArray[np.integer], days: Days, alone_days: int) -> npt.NDArray[np.int64]:
+    """Observations without an owner that lie too far from all observations of their value that have one.
+
+    A value that nobody is known by has no owner to be far from.
+
+    :param owner: of each observation the customer, or a stronger identifier; -1 for none.
+    """
+    of_value = np.flatnonzero(column >= 0)
+    is_owned = owner[of_value] >= 0
+    owned, alone = of_value[is_owned], of_value[~is_owned]
+    alone = alone[np.isin(column[alone], column[owned])]
+    if not len(alone):
+        return np.empty(0, dtype=np.int64)
+    owned = owned[np.lexsort((days.first[owned], column[owned]))]
+    # Days of one value lie above those of the value before, so that one order and one running maximum serve all.
+    base = column.astype(np.int64) * _DAYS
+    first = base[owned] + days.first[owned]
+    until = np.maximum.accumulate(base[owned] + days.last[owned])
+    # All that begin before an observation ends come before or overlap it; the next one comes after.
+    position = np.searchsorted(first, base[alone] + days.last[alone], side="right")
+    far = np.full(len(alone), np.iinfo(np.int64).max)
+    before = position > 0
+    before[before] &= column[owned[position[before] - 1]] == column[alone[before]]
+    far[before] = (base[alone] + days.first[alone])[before] - until[position[before] - 1]
+    after = position < len(owned)
+    after[after] &= column[owned[position[after]]] == column[alone[after]]
+    ahead = first[position[after]] - (base[alone] + days.last[alone])[after]
+    far[after] = np.minimum(far[after], ahead)
+    return alone[far > alone_days]
 
 
 def split(column: Nodes, of_row: Ints, days: Days, idle_days: int, next_node: int) -> tuple[Nodes, list[Tenure], Ints]:

@@ -54,11 +54,14 @@ def test_hand_computed(tmp_path: Path):
     # r1, r2: 2/3; r3: 1/3; r4, r5: 2/2
     assert score.bcubed_recall == pytest.approx((2 / 3 + 2 / 3 + 1 / 3 + 1 + 1) / 5)
     assert (score.records, score.people, score.customers, score.unassigned_records) == (5, 2, 2, 0)
+    # neither customer is one whole person: c1 lacks r3, c2 has it too many
+    assert (score.mixed_customers, score.exact_precision, score.exact_recall) == (1, 0, 0)
 
 
 def test_one_customer_each_is_perfect(tmp_path: Path):
     score = _score(tmp_path, {record: (person, f"of {person}") for record, (person, _) in _TOWN.items()})
     assert (score.precision, score.recall, score.bcubed_precision, score.bcubed_recall) == (1, 1, 1, 1)
+    assert (score.mixed_customers, score.exact_precision, score.exact_recall) == (0, 1, 1)
 
 
 def test_one_customer_for_all_has_full_recall(tmp_path: Path):
@@ -135,6 +138,9 @@ def _by_enumeration(town: dict[str, tuple[str, str | None]]) -> IdentityScore:
         precision += len(cluster & true) / len(cluster) / len(town)
         recall += len(cluster & true) / len(true) / len(town)
     assigned = {found for _, found in town.values() if found}
+    clusters, people = (
+        {frozenset(r for r in town if label[r] == name) for name in set(label.values())} for label in (customer, person)
+    )
     return IdentityScore(
         records=len(town),
         unassigned_records=sum(found is None for _, found in town.values()),
@@ -144,4 +150,7 @@ def _by_enumeration(town: dict[str, tuple[str, str | None]]) -> IdentityScore:
         recall=right / len(same_person) if same_person else 1.0,
         bcubed_precision=precision,
         bcubed_recall=recall,
+        mixed_customers=sum(len({person[r] for r in cluster}) > 1 for cluster in clusters),
+        exact_precision=len(clusters & people) / len(clusters),
+        exact_recall=len(clusters & people) / len(people),
     )

@@ -14,7 +14,7 @@ from transforms.identity.components import Nodes
 from transforms.identity.guard import guarded_clusters
 from transforms.identity.limits import Guarded, Limits
 from transforms.identity.links import Edges, Ends, join_linked
-from transforms.identity.tenures import Days, split
+from transforms.identity.tenures import Days, seen_alone, split
 
 from .test_guard import TYPES, graphs, groups, strict
 
@@ -111,3 +111,27 @@ def test_a_value_changes_hands_only_over_a_pause_and_between_customers_who_share
     for row, own in enumerate(column.tolist()):
         tenure = next((t for t in tenures if t.own == own), None)
         assert tenure is None or tenure.first_day <= days.first[row] <= days.last[row] <= tenure.last_day
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(-1, 3), st.integers(-1, 2), st.integers(0, 40), st.integers(0, 15)),
+        min_size=1,
+        max_size=20,
+    ),
+    st.integers(1, 20),
+)
+def test_who_is_seen_alone_is_told_by_the_days_of_the_owners(
+    rows: list[tuple[int, int, int, int]], alone_days: int
+) -> None:
+    """Against the definition, pair by pair."""
+    value, owner, first, length = (np.array(column) for column in zip(*rows, strict=True))
+    last = first + length
+    expected = [
+        row
+        for row in range(len(rows))
+        if value[row] >= 0 > owner[row]
+        and (owned := [o for o in range(len(rows)) if value[o] == value[row] and owner[o] >= 0])
+        and all(max(first[row] - last[o], first[o] - last[row]) > alone_days for o in owned)
+    ]
+    assert seen_alone(value.astype(np.int32), owner, Days(first, last), alone_days).tolist() == expected

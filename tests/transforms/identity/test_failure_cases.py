@@ -55,6 +55,31 @@ def test_a_telephone_that_is_sold_on_belongs_to_the_one_and_then_to_the_other(to
     assert outcome.customer("device_id", "handset") == outcome.customer("app_user_id", "bert")
 
 
+def test_a_sold_telephone_that_is_seen_before_its_new_owner_has_a_name_is_nobodys(town: Town) -> None:
+    """Ann sells it after day 20; on day 120 it walks into a shop, and nobody has ordered with it yet."""
+    rows = [
+        seen("shop", day=10, device_id="device-1", email="ann@example.com"),
+        seen("till", day=20, device_id="device-1"),
+        seen("app", day=120, device_id="device-1"),
+    ]
+    outcome = town.resolve(rows)
+    ann = outcome.customer("email", "ann@example.com")
+    assert [outcome.customer_of(row) for row in rows] == [ann, ann, None]
+    refusals = town.table("refusals").select("identifier_type", "customer_id", "reason", "records").rows()
+    assert refusals == [("device_id", None, "seen alone, long before or after anybody who is known", 1)]
+    assert outcome.report.refused_edges == 1
+    # From the first order on it is whose it was sold to; what lies between the two stays nobody's.
+    later = town.resolve([*rows, seen("shop", day=125, device_id="device-1", email="bert@example.com")])
+    assert later.customer("device_id", "device-1") == later.customer("email", "bert@example.com") != ann
+    assert [later.customer_of(row) for row in rows] == [ann, None, None]
+
+
+def test_a_telephone_that_nobody_is_known_by_is_one_customer_however_long_it_rests(town: Town) -> None:
+    rows = [seen("app", day=1, device_id="device-1"), seen("till", day=150, device_id="device-1")]
+    first, second = map(town.resolve(rows).customer_of, rows)
+    assert first == second is not None
+
+
 def test_spouses_with_one_payment_card_stay_two_and_with_one_mailbox_people_decide(town: Town) -> None:
     own = [seen("app", app_user_id=name, phone=phone) for name, phone in (("eva", PHONE), ("jan", "0151 27491837"))]
     card = [seen("shop", app_user_id=name, payment_token="tok-joint1") for name in ("eva", "jan")]
