@@ -18,7 +18,7 @@ SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|CREATE\s+(OR\s+REPLACE\s+)?TABLE|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.S
 )
 # Who may import whom inside transforms, as the rooms of the architecture say; everyone may use the shared modules.
-SHARED = {"settings", "sql", "locking", "warehouse", "durability", "pages"}
+SHARED = {"settings", "sql", "locking", "warehouse", "durability", "pages", "run_folders"}
 MAY_IMPORT = {
     "contracts": set(),
     "sources": {"contracts"},
@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "builds": {"identity"},
     "publishing": set(),
     "operations": {"contracts", "sources", "lake", "identity", "publishing"},
-    "demo": {"contracts", "publishing"},
+    "demo": {"contracts", "identity", "publishing"},
 }
 
 

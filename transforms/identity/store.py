@@ -1,8 +1,6 @@
 """Where the outcomes of identity runs lie: ``<lake>/identity/runs/<run>``; ``current`` names the one that holds.
 
-A run writes a folder of its own and becomes visible by one rename of a symbolic link, so that a reader sees the old
-state or the new, and a crash at any moment leaves the old. The folder also keeps what the next run needs to give the
-same people the same ids:
+The folder (:mod:`transforms.run_folders`) also keeps what the next run needs to give the same people the same ids:
 
 - ``registry`` (identifier_key, customer_id, origin_id): every identifier that ever belonged to a customer, by
   its keyed hash: the customer it belonged to last, and the first it belonged to. Identifiers that have gone from the
@@ -26,23 +24,16 @@ two in June would else change their ids with a look back to May.
 from __future__ import annotations
 
 import json
-import re
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from transforms.durability import sync
+from transforms.run_folders import RunFolders
 from transforms.settings import Settings
 from transforms.sql import literal
-
-KEPT_RUNS = 2
-_DRAFT = ".draft-"
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 SCHEMAS: dict[str, dict[str, str]] = {
     "assignments": {"identity_key": "VARCHAR", "customer_id": "VARCHAR"},
@@ -200,18 +191,12 @@ PARTED = frozenset(
 SUPERSEDED = "superseded"
 
 
-class IdentityStore:
+class IdentityStore(RunFolders):
     """The folder of identity runs of one lake."""
 
     def __init__(self, settings: Settings) -> None:
-        self.folder = settings.lake / "identity"
-        self.runs = self.folder / "runs"
-        self.current = self.folder / "current"
+        super().__init__(settings.lake / "identity")
         self.memory = self.folder / "memory"
-
-    def exists(self) -> bool:
-        """Whether some run's outcome is current."""
-        return (self.current / "state.json").exists()
 
     @property
     def remembered(self) -> Path:
@@ -232,79 +217,24 @@ class IdentityStore:
 
     def state(self) -> dict[str, Any]:
         """What the run wrote about itself that the next one takes ids from."""
-        return json.loads((self.remembered / "state.json").read_text(encoding="utf-8"))
-
-    @contextmanager
-    def new_run(self, run_id: str, state: dict[str, Any]) -> Iterator[Path]:
-        """Give a folder to write a run into; on leaving without an error it becomes current.
-
-        :raises ValueError: if ``run_id`` cannot name a folder.
-        """
-        if not _RUN_ID.fullmatch(run_id):
-            raise ValueError(f"{run_id!r} cannot name a folder: use letters, digits, dot, dash and underscore")
-        self.runs.mkdir(parents=True, exist_ok=True)
-        self.clean()
-        draft = self.runs / f"{_DRAFT}{run_id}"
-        draft.mkdir()
-        try:
-            yield draft
-            (draft / "state.json").write_text(json.dumps(state, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            sync(*draft.iterdir(), draft)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        run = self._keep(draft, run_id)
-        if _day(run) < _day(self.remembered):
-            self._link(self.memory, self.remembered.resolve())
-        self._point_at(run)
-        self.clean()
-
-    def _keep(self, draft: Path, run_id: str) -> Path:
-        """Give the finished folder its name; a second outcome of one run id gets a number, the first may be read."""
-        target, attempt = self.runs / run_id, 1
-        while target.exists():
-            attempt += 1
-            target = self.runs / f"{run_id}~{attempt}"
-        draft.rename(target)
-        sync(self.runs)
-        return target
+        return self.state_of(self.remembered)
 
     def _point_at(self, run: Path) -> None:
-        self._link(self.current, run)
+        if _day(run) < _day(self.remembered):
+            self._link(self.memory, self.remembered.resolve())
+        super()._point_at(run)
 
-    def _link(self, name: Path, run: Path) -> None:
-        link = self.folder / f"{_DRAFT}{name.name}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("runs") / run.name)
-        link.replace(name)
-        sync(self.folder)
-
-    def clean(self) -> None:
-        """Remove what crashed runs left, and all but the last runs. The current one always stays."""
-        for name in (self.current, self.memory):
-            (self.folder / f"{_DRAFT}{name.name}").unlink(missing_ok=True)
-        if not self.runs.is_dir():
-            return
+    def clean(self, needed: Collection[Path] = ()) -> None:
+        """Remove what crashed runs left, and all but the last runs and the remembered one."""
         if self.remembered == self.current:
             self.memory.unlink(missing_ok=True)
-        finished = {run: (run / "state.json").stat().st_mtime_ns for run in self.runs.iterdir() if _is_finished(run)}
-        current = finished.get(self.current.resolve(), 0)
-        # A folder that is younger than the current one never became current: its run died before.
-        former = sorted((run for run, at in finished.items() if at <= current), key=lambda run: finished[run])
-        kept = [*former[-KEPT_RUNS:], self.remembered.resolve()]
-        for folder in self.runs.iterdir():
-            if folder not in kept:
-                shutil.rmtree(folder)
+        super().clean([*needed, self.remembered.resolve()])
 
 
 def _day(run: Path) -> str:
     """Day that an outcome is of, as ISO text; empty where it has none."""
     state = run / "state.json"
     return (json.loads(state.read_text(encoding="utf-8")).get("as_of") or "") if state.exists() else ""
-
-
-def _is_finished(run: Path) -> bool:
-    return not run.name.startswith(_DRAFT) and (run / "state.json").exists()
 
 
 def files(run: Path, table: str) -> tuple[Path, ...]:

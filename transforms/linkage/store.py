@@ -6,10 +6,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,9 +14,9 @@ import pyarrow.parquet as pq
 
 from transforms.durability import sync
 from transforms.linkage.model import Model
+from transforms.run_folders import RunFolders
 from transforms.settings import Settings
 
-KEPT_RUNS = 2
 LINKS = pa.schema(
     [
         ("left_profile", pa.string()),
@@ -32,19 +29,16 @@ LINKS = pa.schema(
 CLUSTERS = pa.schema([("record_id", pa.string()), ("cluster", pa.string())])
 
 
-class LinkageStore:
+class LinkageStore(RunFolders):
     """The folder of linkage of one lake."""
 
     def __init__(self, settings: Settings) -> None:
-        self.folder = settings.lake / "linkage"
-        self.runs = self.folder / "runs"
+        super().__init__(settings.lake / "linkage")
         self.models = self.folder / "models"
-        self.current = self.folder / "current"
 
     def state(self) -> dict[str, Any] | None:
         """What the current run wrote of itself, None before the first."""
-        file = self.current / "state.json"
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else None
+        return self.state_of(self.current) if self.exists() else None
 
     def links(self) -> pa.Table:
         """Links of the current run."""
@@ -70,26 +64,8 @@ class LinkageStore:
                 draft.replace(self.models / name)
         sync(self.models)
 
-    def write_run(self, run_id: str, tables: Mapping[str, pa.Table], state: Mapping[str, Any]) -> Path:
-        """Write the tables of a run and make it current by one rename; older runs but the last go."""
-        draft, run = self.runs / f".draft-{run_id}", self.runs / run_id
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        for name, table in tables.items():
-            pq.write_table(table, draft / f"{name}.parquet", compression="zstd")
-        text = json.dumps(state, indent=1, sort_keys=True, ensure_ascii=False)
-        (draft / "state.json").write_text(text + "\n", encoding="utf-8")
-        sync(*draft.iterdir(), draft)
-        # A second outcome of one run replaces the first, which nobody but a repeated step can have left.
-        shutil.rmtree(run, ignore_errors=True)
-        draft.rename(run)
-        link = self.folder / ".draft-current"
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("runs") / run.name)
-        former = self.current.resolve()
-        link.replace(self.current)
-        sync(self.folder)
-        for folder in self.runs.iterdir():
-            if folder not in (run, former):
-                shutil.rmtree(folder)
-        return run
+    def write_run(self, run_id: str, tables: Mapping[str, pa.Table], state: Mapping[str, Any]) -> None:
+        """Write the tables of a run and make it current."""
+        with self.new_run(run_id, state) as folder:
+            for name, table in tables.items():
+                pq.write_table(table, folder / f"{name}.parquet", compression="zstd")

@@ -1,31 +1,20 @@
 """Where the outcomes of value runs lie: ``<lake>/value/runs/<run>``; ``current`` names the one that holds.
 
-A run writes a folder of its own and becomes visible by one rename of a symbolic link, so that a reader sees the old
-outcome or the new, and a crash at any moment leaves the old. Nothing is remembered from run to run: an outcome is a
-function of the purchase days that it read. Parameters lie in ``models.json`` beside the tables, as numbers that any
-program reads, never as a pickle.
+A reader sees the old outcome or the new (:mod:`transforms.run_folders`). Nothing is remembered from run to run: an
+outcome is a function of the purchase days that it read. Parameters lie in ``models.json`` beside the tables, as numbers
+that any program reads, never as a pickle.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from transforms.durability import sync
+from transforms.run_folders import RunFolders
 from transforms.settings import Settings
 from transforms.sql import identifier, literal
-
-KEPT_RUNS = 2
-_DRAFT = ".draft-"
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
-_STATE = "models.json"
 
 SCHEMAS: dict[str, dict[str, str]] = {
     "predictions": {
@@ -133,17 +122,11 @@ SCHEMAS: dict[str, dict[str, str]] = {
 """Columns of the tables of an outcome, with their DuckDB types."""
 
 
-class ValueStore:
+class ValueStore(RunFolders):
     """The folder of value runs of one lake."""
 
     def __init__(self, settings: Settings) -> None:
-        self.folder = settings.lake / "value"
-        self.runs = self.folder / "runs"
-        self.current = self.folder / "current"
-
-    def exists(self) -> bool:
-        """Whether some run's outcome is current."""
-        return (self.current / _STATE).exists()
+        super().__init__(settings.lake / "value", state_file="models.json")
 
     def file(self, table: str) -> Path:
         """Current Parquet file of a table of :data:`SCHEMAS`."""
@@ -151,67 +134,7 @@ class ValueStore:
 
     def state(self) -> dict[str, Any]:
         """What the current run wrote about itself: day, models, parameters."""
-        return json.loads((self.current / _STATE).read_text(encoding="utf-8"))
-
-    @contextmanager
-    def new_run(self, run_id: str, state: Mapping[str, Any]) -> Iterator[Path]:
-        """Give a folder to write a run into; on leaving without an error it becomes current.
-
-        ``state`` is written at the end, so that a run may add to it while it works.
-
-        :raises ValueError: if ``run_id`` cannot name a folder, or ``state`` holds a number that is none.
-        """
-        if not _RUN_ID.fullmatch(run_id):
-            raise ValueError(f"{run_id!r} cannot name a folder: use letters, digits, dot, dash and underscore")
-        self.runs.mkdir(parents=True, exist_ok=True)
-        self.clean()
-        draft = self.runs / f"{_DRAFT}{run_id}"
-        draft.mkdir()
-        try:
-            yield draft
-            text = json.dumps(state, indent=1, sort_keys=True, allow_nan=False)
-            (draft / _STATE).write_text(text + "\n", encoding="utf-8")
-            sync(*draft.iterdir(), draft)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
-        self._point_at(self._keep(draft, run_id))
-        self.clean()
-
-    def _keep(self, draft: Path, run_id: str) -> Path:
-        """Give the finished folder its name; a second outcome of one run id gets a number, the first may be read."""
-        target, attempt = self.runs / run_id, 1
-        while target.exists():
-            attempt += 1
-            target = self.runs / f"{run_id}~{attempt}"
-        draft.rename(target)
-        sync(self.runs)
-        return target
-
-    def _point_at(self, run: Path) -> None:
-        link = self.folder / f"{_DRAFT}{self.current.name}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(Path("runs") / run.name)
-        link.replace(self.current)
-        sync(self.folder)
-
-    def clean(self) -> None:
-        """Remove what crashed runs left, and all but the last runs. The current one always stays."""
-        (self.folder / f"{_DRAFT}{self.current.name}").unlink(missing_ok=True)
-        if not self.runs.is_dir():
-            return
-        finished = {run: (run / _STATE).stat().st_mtime_ns for run in self.runs.iterdir() if _is_finished(run)}
-        current = finished.get(self.current.resolve(), 0)
-        # A folder that is younger than the current one never became current: its run died before.
-        former = sorted((run for run, at in finished.items() if at <= current), key=lambda run: finished[run])
-        kept = [*former[-KEPT_RUNS:], self.current.resolve()]
-        for folder in self.runs.iterdir():
-            if folder not in kept:
-                shutil.rmtree(folder)
-
-
-def _is_finished(run: Path) -> bool:
-    return not run.name.startswith(_DRAFT) and (run / _STATE).exists()
+        return self.state_of(self.current)
 
 
 def write_table(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, table: str) -> None:
