@@ -50,7 +50,8 @@ limits = st.lists(st.integers(0, 3), min_size=16, max_size=16).map(lambda n: np.
 @given(matrix=observations(), shared=limits)
 def test_hubs_are_those_that_counting_by_hand_finds(matrix: np.ndarray, shared: np.ndarray) -> None:
     outcome, left = Guarded.empty(len(NAMES) * VALUES), matrix.copy()
-    contest_hubs(left, Limits(NAMES, np.full(4, 9), 99, shared, np.zeros(4, np.int64), np.full(4, 9)), outcome)
+    never = np.zeros(4, np.int64)
+    contest_hubs(left, Limits(NAMES, np.full(4, 9), 99, shared, never, never, np.full(4, 9)), outcome)
     hubs = counted_by_hand(matrix, shared)
     assert set(np.flatnonzero(outcome.reason >= 0).tolist()) == hubs
     assert np.array_equal(left, np.where(np.isin(matrix, list(hubs)), -1, matrix))
