@@ -23,7 +23,6 @@ def score_run(settings: Settings) -> IdentityScore:
     with duckdb.connect(str(settings.warehouse), read_only=True) as connection:
         connection.execute(f"SET memory_limit = {literal(settings.memory_limit)}")
         found = connection.sql(
-            f"SELECT r.record_id, a.customer_id FROM ({records}) AS r"
-            f" JOIN {assignments} AS a USING (identity_key)"
+            f"SELECT r.record_id, a.customer_id FROM ({records}) AS r JOIN {assignments} AS a USING (identity_key)"
         )
         return score_identity(settings.truth, found)
