@@ -54,9 +54,7 @@ def write_parts(connection: duckdb.DuckDBPyConnection, store: IdentityStore, rea
         key = ", ".join(list(SCHEMAS[table])[:3])
         write_table(connection, f"FROM ({rows}) ORDER BY {key}", folder, table, "" if is_base else ".delta")
         if is_base:
-            write_table(
-                connection, f"SELECT {columns} FROM {_FRESH.get(table, table)} LIMIT 0", folder, table, ".delta"
-            )
+            write_table(connection, f"SELECT {columns} FROM {fresh} LIMIT 0", folder, table, ".delta")
         else:
             _share(base, folder / base.name)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW outcome_{table} AS FROM {rows_of(folder, table)}")

@@ -100,7 +100,7 @@ def find_reach(
 def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore, likely: pa.Table) -> bool:
     """Touch the components of links that a model has found for the first time, or finds no more.
 
-    Reduces ``likely_links`` to those that are to be tried within the touched components.
+    Makes ``likely_now``, ``likely_then`` and ``new_links``.
 
     :return: whether there is more to resolve than before.
     """
