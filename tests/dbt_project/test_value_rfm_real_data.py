@@ -101,6 +101,11 @@ def modelled(shop: Shop) -> dict[str, pl.DataFrame]:
         )
         predictions = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in SCHEMAS["predictions"].items())
         con.execute(f"CREATE TABLE intermediate.int_customer_predictions AS SELECT {predictions} LIMIT 0")
+        con.execute(
+            "CREATE TABLE intermediate.int_customer_margins"
+            " (customer_id VARCHAR, currency VARCHAR, known_amount DECIMAL(18, 2), margin_rate DOUBLE,"
+            " margin_source VARCHAR)"
+        )
         run_models(con, compiled_models(shop.as_of), *MODELS)
         return {name: con.table(name).pl() for name in MODELS}
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from transforms.identity.decisions import LINK_COLUMNS, PROBABILISTIC, name_values
 from transforms.identity.edges import build_nodes, observed, read_observations
+from transforms.identity.outcome import RECORD
 from transforms.identity.overrides import KEY, Override
 from transforms.identity.place import NOBODYS
 from transforms.identity.plan import Plan
@@ -165,6 +166,13 @@ def _touch_records(connection: duckdb.DuckDBPyConnection, store: IdentityStore, 
         UNION
         SELECT component FROM {rows_of(store.remembered, "linked_records", with_component=True)}
         WHERE record_id IN ({records})
+    """)
+    # A record without identifiers may have been somebody's before its link went.
+    own = f"SELECT keyed_hash('{RECORD}:' || record_id, 32) FROM ({records}) AS r(record_id)"
+    connection.execute(f"""
+        INSERT INTO touched
+        SELECT component FROM {rows_of(store.remembered, "registry", with_component=True)}
+        WHERE identifier_key IN ({own})
     """)
 
 

@@ -159,6 +159,18 @@ def histories(draw: st.DrawFn) -> list[Day]:
     return days
 
 
+def test_a_record_without_identifiers_whose_link_went_brings_its_former_customer_along(tmp_path: Path) -> None:
+    alone: dict[str, Row | None] = {"crm:0": None, "crm:1": None, "crm:2": None}
+    ann = seen("shop", 3, email="p0@example.com")
+    others = tuple(seen("till", 1, loyalty_id=f"L-{number}") for number in range(9))
+    days = [
+        Day(others, alone, (("crm:0", "crm:1", 0.9),)),
+        Day((*others, ann), alone, ()),
+        Day((*others, ann), {**alone, "crm:2": ann}, (("crm:0", "crm:2", 0.9),)),
+    ]
+    assert_equal_histories(tmp_path, days)
+
+
 @pytest.mark.slow
 @settings(
     max_examples=30,
