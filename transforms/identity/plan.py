@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -19,9 +21,6 @@ from transforms.identity.normalise import NORMALISER_VERSION
 from transforms.identity.overrides import Override, read_overrides
 from transforms.identity.policy import Policy, load_policy
 from transforms.settings import Settings
-
-LAYOUT = 2
-"""Version of the tables of an outcome."""
 
 Progress = Callable[[str], None]
 
@@ -63,7 +62,7 @@ class Plan:
         policy = self.policy.model_dump_json()
         regions = json.dumps(dict(self.phone_regions), sort_keys=True)
         return {
-            "layout": LAYOUT,
+            "rules": _rules(),
             "duckdb": duckdb.__version__,  # its hash function makes the fingerprints
             "normaliser_version": NORMALISER_VERSION,
             "policy_version": self.policy.version,
@@ -90,3 +89,12 @@ class Clock:
         self.seconds[name] = self.seconds.get(name, 0.0) + took
         if self.progress:
             self.progress(f"{name}: {took:.1f} s")
+
+
+@cache
+def _rules() -> str:
+    """Digest of the code that decides: what other rules have found is not kept."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()[:16]

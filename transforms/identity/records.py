@@ -73,13 +73,13 @@ def observe_records(connection: duckdb.DuckDBPyConnection) -> None:
     """)
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE alone AS
-        SELECT record_id, source, first_seen_at, last_seen_at, row_number() OVER (ORDER BY record_id) AS place
+        SELECT record_id, source, first_seen_at, last_seen_at
         FROM named_records WHERE record_id NOT IN (SELECT record_id FROM record_rows)
     """)
     # The key of such an observation is the record's own; no key of identifiers looks like it.
     connection.execute("""
         INSERT INTO held BY NAME
-        SELECT CAST((SELECT coalesce(max(observation), -1) FROM held) + place AS INTEGER) AS observation,
+        SELECT CAST((SELECT count(*) FROM held) + row_number() OVER (ORDER BY record_id) - 1 AS INTEGER) AS observation,
                record_id AS identity_key, source, first_seen_at, last_seen_at, 1 AS records
         FROM alone WHERE record_id NOT IN (SELECT identity_key FROM held)
     """)

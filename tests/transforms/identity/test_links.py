@@ -223,3 +223,11 @@ def test_a_model_does_not_join_two_who_have_accounts_of_their_own_but_people_may
     assert statuses(town) == [("refused", "both ends have accounts or cards of their own")]
     town.decide("always_link,crm:1,crm:2")
     assert town.resolve(rows).report.customers == 1
+
+
+def test_records_without_identifiers_may_be_named_by_people_and_by_a_model_at_once(known: Town) -> None:
+    """Each has one observation of its own, numbered without a gap."""
+    known.decide("always_link,crm:8,email:ann@example.com")
+    outcome = known.resolve(ROWS, likely=[("crm:8", "crm:9", 0.95), ("crm:9", "crm:2", 0.9)])
+    of_record = dict(known.table("linked_records").select("record_id", "customer_id").rows())
+    assert of_record["crm:8"] == of_record["crm:9"] == outcome.customer_of(ANN) == outcome.customer_of(ANNA)

@@ -171,6 +171,20 @@ def test_a_record_without_identifiers_whose_link_went_brings_its_former_customer
     assert_equal_histories(tmp_path, days)
 
 
+def test_only_what_is_new_is_worked_out_and_with_other_rules_everything(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tuple(seen("till", 1, loyalty_id=f"L-{number}", email=f"p{number}@example.com") for number in range(9))
+    more = seen("shop", 5, email="p3@example.com", phone="0151 20000001")
+    assert run(town, Day(rows), 0).resolved == 9
+    assert run(town, Day((*rows, more)), 1).resolved == 2
+    assert run(town, Day((*rows, more)), 2).resolved == 0
+    # Whoever is gone takes his component along: here the one observation that is left of it.
+    assert run(town, Day(rows), 3).resolved == 1
+    monkeypatch.setattr("transforms.identity.plan._rules", lambda: "of another version")
+    assert run(town, Day(rows), 4).resolved == 9
+
+
 @pytest.mark.slow
 @settings(
     max_examples=30,
