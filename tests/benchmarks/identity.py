@@ -69,7 +69,7 @@ found = lambda: connection.execute(
 """
 METHODS = {
     "read and sort": (SORT, ""),
-    "components": (COMPONENTS, "from transforms.identity.components import clusters_of_edges"),
+    "components": (COMPONENTS, "import pyarrow.dataset\nfrom transforms.identity.components import clusters_of_edges"),
     "Splink": (
         SPLINK,
         "from splink import DuckDBAPI\nfrom splink.clustering import cluster_pairwise_predictions_at_threshold",
