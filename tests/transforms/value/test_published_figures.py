@@ -123,7 +123,9 @@ def test_conditional_figures_to_the_printed_digits(papers: Papers, model, maximu
     assert as_printed(holdout_means(papers, model, stopped), HOLDOUT[model.name]) == HOLDOUT[model.name]
     assert stopped == pytest.approx(maximum, rel=1e-3)
     assert 0 <= log_likelihood(model, maximum, papers.sample) - log_likelihood(model, stopped, papers.sample) < 1e-5
-    assert conditional_figures(model, maximum) == pytest.approx(target, rel=1e-3)
+    # Of Pareto/NBD those who are silent hang on the tail, where the maximum is flat.
+    near = [1e-4] * 3 + [1e-4 if model is BG_NBD else 1e-3] * 4
+    assert (np.abs(conditional_figures(model, maximum) / target - 1) < near).all()
 
 
 def as_printed(figures: Iterable[float], printed: Iterable[str]) -> tuple[str, ...]:
