@@ -24,9 +24,14 @@ def gated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str,
     return settings, {name: load_source(settings, contract) for name, contract in contracts.sources.items()}
 
 
+def _rows(query: str, *values: object) -> list[tuple]:
+    with duckdb.connect() as connection:
+        return connection.execute(query, values).fetchall()
+
+
 def _planted(settings: Settings, outcome: str) -> list[tuple]:
     query = f"SELECT source, kind, reason, file, rows FROM '{settings.truth}/dirt.parquet' WHERE outcome = ?"
-    return duckdb.execute(query, [outcome]).fetchall()
+    return _rows(query, outcome)
 
 
 def test_every_kind_is_planted_in_every_company(company: Written):
@@ -59,7 +64,7 @@ def test_the_gate_refuses_exactly_the_planted_rows(gated: tuple[Settings, dict[s
     for source, _, reason, _, rows in _planted(settings, "quarantined"):
         expected[(source, reason)] += rows
     found = Counter[tuple[str, str]]()
-    rows = duckdb.execute(f"SELECT _source, reasons FROM '{settings.lake}/*/*/*/quarantine.parquet'").fetchall()
+    rows = _rows(f"SELECT _source, reasons FROM '{settings.lake}/*/*/*/quarantine.parquet'")
     for source, reasons in rows:
         found.update((source, reason) for reason in reasons.split("; "))
     assert found == expected
@@ -114,14 +119,12 @@ def test_accepted_rows_are_exactly_the_records_of_the_truth(gated: tuple[Setting
         for entity, key in keys.items()
     )
     truth = f"SELECT record_id FROM '{settings.truth}/records.parquet'"
-    row = duckdb.execute(
+    ((accepted_rows, truth_rows, unknown),) = _rows(
         f"""
         SELECT (SELECT count(*) FROM ({accepted})), (SELECT count(*) FROM ({truth})),
                (SELECT count(*) FROM ({accepted} EXCEPT {truth}))
         """
-    ).fetchone()
-    assert row is not None
-    accepted_rows, truth_rows, unknown = row
+    )
     assert accepted_rows == truth_rows > 10_000
     assert unknown == 0
 
@@ -130,27 +133,27 @@ def test_the_lake_holds_what_was_meant(gated: tuple[Settings, dict[str, LoadRepo
     """Values arrive as the company knew them: cents, kilograms, seconds, UTC."""
     settings, _ = gated
     lake, truth = settings.lake, settings.truth
-    waits, resolved, grams, negative = duckdb.execute(
+    ((waits, resolved, grams, negative),) = _rows(
         f"""
         SELECT (SELECT avg(wait_seconds) FROM '{lake}/hotline_calls/*/*/accepted.parquet' WHERE outcome = 'answered'),
                (SELECT count(*) FROM '{lake}/hotline_calls/*/*/accepted.parquet' WHERE is_resolved),
                (SELECT count(*) FROM '{lake}/transactions/*/*/accepted.parquet' WHERE quantity <> floor(quantity)),
                (SELECT count(*) FROM '{lake}/transactions/*/*/accepted.parquet' WHERE gross_amount < discount_amount)
         """
-    ).fetchone() or (0, 0, 0, 0)
+    )
     assert waits == pytest.approx(12.3, abs=1.0)
     assert resolved > 100
     assert grams > 10
     assert negative == 0
-    shop_hours = duckdb.execute(
+    shop_hours = _rows(
         f"""
         SELECT min(hour(timezone('Europe/Berlin', timezone('UTC', ordered_at)))),
                max(hour(timezone('Europe/Berlin', timezone('UTC', ordered_at))))
         FROM '{lake}/transactions/pos_sales/*/accepted.parquet'
         """
-    ).fetchone()
-    assert shop_hours == (8, 19)
-    orders = duckdb.execute(
+    )
+    assert shop_hours == [(8, 19)]
+    ((planned, found),) = _rows(
         f"""
         SELECT (SELECT sum(orders + returns) FROM '{truth}/people.parquet'),
                (SELECT count(DISTINCT order_id) FROM '{lake}/transactions/*/*/accepted.parquet' AS line
@@ -158,9 +161,8 @@ def test_the_lake_holds_what_was_meant(gated: tuple[Settings, dict[str, LoadRepo
                   ON record.record_id = line._source || ':' || line.order_id || ':' || line.line_id
                 WHERE record.person_id IS NOT NULL)
         """
-    ).fetchone()
-    assert orders is not None
-    assert orders[0] == orders[1]
+    )
+    assert planned == found
 
 
 def test_broken_files_are_not_in_the_default_company(company: Written):

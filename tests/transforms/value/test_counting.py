@@ -20,11 +20,12 @@ def test_packed_counts_are_the_counts(bounds, ages, spare) -> None:
     ranges = {f"r{place}": one for place, one in enumerate(bounds)}
     sums, counts = counts_by_age(ranges, max(len(ages), 1) << spare)
     rows = ", ".join(f"({age})" for age in ages) or "(NULL)"
-    told = duckdb.sql(
-        f"""SELECT {", ".join(counts.values())} FROM (
-            SELECT {", ".join(f"coalesce({one}, 0) AS {name}" for name, one in sums.items())}
-            FROM (VALUES {rows}) AS days(age) WHERE age IS NOT NULL)"""
-    ).fetchall()
+    with duckdb.connect() as connection:
+        told = connection.execute(
+            f"""SELECT {", ".join(counts.values())} FROM (
+                SELECT {", ".join(f"coalesce({one}, 0) AS {name}" for name, one in sums.items())}
+                FROM (VALUES {rows}) AS days(age) WHERE age IS NOT NULL)"""
+        ).fetchall()
     expected = [sum(low <= age and (high is None or age < high) for age in ages) for low, high in bounds]
     assert list(told[0]) == expected
 
@@ -33,7 +34,9 @@ def test_as_many_rows_as_a_sum_can_hold_are_counted_exactly() -> None:
     sums, counts = counts_by_age({"young": (0, 5), "old": (5, None)}, 60_000_000)
     (packed,) = sums.values()
     query = f"SELECT {{}} FROM (SELECT {packed} AS packed_0 FROM (SELECT unnest([1, 9, 9]) AS age), range(1000000))"
-    assert duckdb.sql(query.format(f"{counts['young']}, {counts['old']}")).fetchall() == [(1_000_000, 2_000_000)]
+    with duckdb.connect() as connection:
+        told = connection.execute(query.format(f"{counts['young']}, {counts['old']}")).fetchall()
+    assert told == [(1_000_000, 2_000_000)]
 
 
 def test_more_rows_than_that_are_refused() -> None:
