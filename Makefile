@@ -15,7 +15,7 @@ export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run dev serve test test-bi lint format contracts benchmark screenshot benchmark-daily benchmark-gate benchmark-publication benchmark-value clean
+.PHONY: help setup demo run dev serve test test-bi lint format contracts benchmark screenshot benchmark-daily benchmark-gate benchmark-publication benchmark-value benchmark-holdout clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -81,6 +81,9 @@ benchmark-publication: setup ## measure a publication of 0.1 and 1 GB, and reade
 
 benchmark-value: setup ## measure purchase models at 1 and 10 million customers beside lifetimes (about half an hour)
 	$(RUN)/python -m tests.benchmarks.value
+
+benchmark-holdout: setup ## compare the forecasts taken for three public shops with those of lifetimes and pymc-marketing (ten minutes)
+	$(RUN)/python -m tests.benchmarks.holdout
 
 # What cannot be built again stays: incoming and landed files, and the memory of customer ids.
 DERIVED := dagster dbt exports published reports tmp truth warehouse.duckdb warehouse.duckdb.wal

@@ -11,6 +11,8 @@ import pytest
 import transforms.settings  # noqa: F401 - before any test loads scipy
 
 PROJECT = Path(__file__).resolve().parent.parent
+# Where the public datasets lie, if anywhere.
+REAL_DATA = Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT.parent / "shared" / "data")
 
 
 def pytest_collection_finish() -> None:
@@ -27,7 +29,6 @@ def pytest_unconfigure() -> None:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of the public datasets; tests that need it skip where it is absent."""
-    folder = Path(os.environ.get("WATERSHED_REAL_DATA", PROJECT.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no public datasets at {folder}: set WATERSHED_REAL_DATA")
-    return folder
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"no public datasets at {REAL_DATA}: set WATERSHED_REAL_DATA")
+    return REAL_DATA

@@ -25,12 +25,11 @@ from typing import Any
 
 import duckdb
 
-from tests.conftest import PROJECT
+from tests.conftest import PROJECT, REAL_DATA
 from tests.real_data.linkage_sets import SETS, link, load
 from transforms.linkage.scoring import Score, score_clusters
 
 PAGE = PROJECT / "docs" / "benchmark_linkage.md"
-DATA = Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT.parent / "shared" / "data")
 
 
 def product(name: str, data: Path) -> list[dict[str, Any]]:
@@ -231,7 +230,7 @@ def main() -> None:
     """Measure every set both ways and write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", default=list(SETS), help="names of sets")
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the public datasets")
+    parser.add_argument("--data", type=Path, default=REAL_DATA, help="folder of the public datasets")
     parser.add_argument("--one", choices=["product", "tutorial"], help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from tests.conftest import REAL_DATA
 from transforms.contracts import load_contracts
 from transforms.contracts.servers.files import FileServer
 from transforms.identity.store import IdentityStore
@@ -99,7 +99,7 @@ def run_everything(settings: Settings) -> RunOutcome:
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """Where the public datasets lie, if anywhere."""
-    return Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT_DIR.parent / "shared" / "data")
+    return REAL_DATA
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from transforms.settings import PROJECT_DIR
+from tests.conftest import REAL_DATA
 from transforms.value.sample import Floats, Sample, sample_of
 
 
@@ -31,10 +30,9 @@ class Papers:
 
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
-    folder = Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT_DIR.parent / "shared" / "data")
-    if not (folder / "cdnow").is_dir():
-        pytest.skip(f"no real data: {folder} lacks cdnow; WATERSHED_REAL_DATA names the folder")
-    return folder
+    if not (REAL_DATA / "cdnow").is_dir():
+        pytest.skip(f"no real data: {REAL_DATA} lacks cdnow; WATERSHED_REAL_DATA names the folder")
+    return REAL_DATA
 
 
 @pytest.fixture(scope="session")

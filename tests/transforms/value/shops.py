@@ -128,4 +128,39 @@ def complete_journey(folder: Path) -> tuple[pl.DataFrame, dt.date]:
     return purchase_days(orders), dt.date(2017, 12, 31)
 
 
+def histories(days: pl.DataFrame, cut: dt.date, length: int) -> pl.DataFrame:
+    """Whoever has bought up to the cut, one row each, with what came of it.
+
+    Purchase days after the first (x), age of the last (tx) and of the first (t) in days, purchase days in the
+    ``length`` days after the cut (later), and what plain rules forecast for these: as many as in as many days before
+    (last_period), the own rate so far (own_rate).
+    """
+    first = days["purchase_date"].min()
+    assert isinstance(first, dt.date)
+    lookback = min(length, (cut - first).days)
+    day = pl.col("purchase_date")
+    known = day.filter(day <= cut)
+    return (
+        days.group_by("customer_id")
+        .agg(
+            x=known.len().cast(pl.Float64) - 1,
+            tx=(known.max() - known.min()).dt.total_days().cast(pl.Float64),
+            t=(pl.lit(cut) - known.min()).dt.total_days().cast(pl.Float64),
+            later=day.is_between(cut, cut + dt.timedelta(days=length), closed="right").sum().cast(pl.Float64),
+            last_period=day.is_between(cut - dt.timedelta(days=lookback), cut, closed="right").sum()
+            * length
+            / lookback,
+        )
+        .filter(pl.col("x") >= 0)
+        .with_columns(own_rate=pl.when(pl.col("t") > 0).then(pl.col("x") / pl.col("t") * length).otherwise(0.0))
+        .sort("customer_id")
+    )
+
+
+# A day and how many days after it judge a forecast that knows the days up to it.
+CUTS = {
+    "cdnow": (dt.date(1997, 9, 30), 273),
+    "online_retail": (dt.date(2011, 6, 10), 182),
+    "complete_journey": (dt.date(2017, 9, 3), 119),
+}
 REAL = {"cdnow": cdnow, "online_retail": online_retail, "complete_journey": complete_journey}
