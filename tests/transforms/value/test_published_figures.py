@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import polars as pl
 import pytest
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, minimize
 
 from transforms.value.fitting import fit_purchases, log_likelihood
 from transforms.value.models import BG_NBD, MBG_NBD, NBD, PARETO_NBD, expected_orders, orders_of_new_customers
@@ -126,6 +126,27 @@ def test_conditional_figures_to_the_printed_digits(papers: Papers, model, maximu
     # Of Pareto/NBD those who are silent hang on the tail, where the maximum is flat.
     near = [1e-4] * 3 + [1e-4 if model is BG_NBD else 1e-3] * 4
     assert (np.abs(conditional_figures(model, maximum) / target - 1) < near).all()
+
+
+@pytest.mark.parametrize(("model", "start"), [(BG_NBD, (1, 3, 1, 3)), (PARETO_NBD, (1, 1, 1, 1))], ids=["bg", "pareto"])
+def test_a_search_like_that_of_the_manuals_stops_beside_the_maximum(papers: Papers, model, start) -> None:
+    """BTYD's start, the differences and the tolerance of R's optim: what it ends with was printed, not the maximum."""
+
+    def loss(log_parameters: Floats) -> float:
+        return -log_likelihood(model, np.exp(log_parameters), papers.sample)
+
+    def slope(log_parameters: Floats) -> Floats:
+        steps = 1e-3 * np.eye(4)
+        return np.array([(loss(log_parameters + step) - loss(log_parameters - step)) / 2e-3 for step in steps])
+
+    tolerance = {"ftol": 1e7 * np.finfo(float).eps, "gtol": 0, "maxcor": 5}
+    stopped = np.exp(minimize(loss, np.log(start), jac=slope, method="L-BFGS-B", options=tolerance).x)
+    if model is PARETO_NBD:
+        assert as_printed(stopped, ("0.553", "10.580", "0.606", "11.656")) == ("0.553", "10.580", "0.606", "11.656")
+    else:
+        target = np.array([float(text) for text in PRINTED[model.name]])
+        assert (np.abs(conditional_figures(model, stopped) / target - 1) < 1e-5).all()
+        assert (np.abs(conditional_figures(model, BG)[3:] / target[3:] - 1) > 5e-5).all()
 
 
 def as_printed(figures: Iterable[float], printed: Iterable[str]) -> tuple[str, ...]:
