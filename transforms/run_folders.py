@@ -15,7 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from transforms.durability import sync
+from transforms.sql import identifier, literal
 
 KEPT_RUNS = 2
 _DRAFT = ".draft-"
@@ -108,3 +111,14 @@ class RunFolders:
         """When a run was finished, in nanoseconds; 0 if it was not."""
         state = run / self._state_file
         return state.stat().st_mtime_ns if state.exists() else 0
+
+
+def write_rows(connection: duckdb.DuckDBPyConnection, query: str, schema: Mapping[str, str], file: Path) -> None:
+    """Write a query's rows as Parquet, with exactly these columns and DuckDB types."""
+    casts = ", ".join(f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in schema.items())
+    connection.execute(f"COPY (SELECT {casts} FROM ({query})) TO {literal(file)} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def no_rows(schema: Mapping[str, str]) -> str:
+    """A query that has these columns and no rows."""
+    return f"SELECT {', '.join(f'CAST(NULL AS {kind}) AS {identifier(name)}' for name, kind in schema.items())} LIMIT 0"

@@ -19,6 +19,7 @@ from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.dbt_parse import prepare_manifest
 from orchestration.dbt_run import parsed_project
+from orchestration.warehouse import environment as changed_environment
 from tests.dbt_project import story
 from tests.dbt_project.lake import Row, write_identity
 from transforms.settings import Settings
@@ -33,15 +34,11 @@ IDENTIFIERS = ("email", "phone", "loyalty_id", "device_id", "app_user_id", "paym
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
     """Only these variables of ours; dbt takes the environment as it is when a command begins."""
-    before = dict(os.environ)
-    for name in [name for name in os.environ if name.startswith(("WATERSHED_", "DBT_"))]:
-        del os.environ[name]
-    os.environ.update(variables)
-    try:
+    with changed_environment({}):
+        for name in [name for name in os.environ if name.startswith(("WATERSHED_", "DBT_"))]:
+            del os.environ[name]
+        os.environ.update(variables)
         yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @functools.cache

@@ -31,7 +31,7 @@ from typing import Any
 
 import duckdb
 
-from transforms.run_folders import RunFolders
+from transforms.run_folders import RunFolders, no_rows, write_rows
 from transforms.settings import Settings
 from transforms.sql import literal
 
@@ -263,12 +263,11 @@ def rows_of(run: Path, table: str, with_component: bool = False) -> str:
 def write_table(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, table: str, part: str = "") -> None:
     """Write a query's rows as a table of :data:`SCHEMAS`, with exactly its columns and types, and in a table of
     :data:`PARTED` their ``component``."""
-    schema = SCHEMAS[table] | ({"component": "UUID"} if table in PARTED else {})
-    casts = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in schema.items())
-    connection.execute(
-        f"COPY (SELECT {casts} FROM ({query})) TO {literal(folder / f'{table}{part}.parquet')}"
-        " (FORMAT parquet, COMPRESSION zstd)"
-    )
+    write_rows(connection, query, _written(table), folder / f"{table}{part}.parquet")
+
+
+def _written(table: str) -> dict[str, str]:
+    return SCHEMAS[table] | ({"component": "UUID"} if table in PARTED else {})
 
 
 def write_superseded(connection: duckdb.DuckDBPyConnection, query: str, folder: Path) -> None:
@@ -282,10 +281,7 @@ def write_superseded(connection: duckdb.DuckDBPyConnection, query: str, folder: 
 def write_empty_tables(folder: Path) -> None:
     """Write every table without rows."""
     with duckdb.connect(":memory:") as connection:
-        for table, schema in SCHEMAS.items():
-            nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in schema.items())
+        for table in SCHEMAS:
             for part in ("", ".delta") if table in PARTED else ("",):
-                write_table(
-                    connection, f"SELECT {nothing}, CAST(NULL AS UUID) AS component LIMIT 0", folder, table, part
-                )
+                write_table(connection, no_rows(_written(table)), folder, table, part)
         write_superseded(connection, "SELECT NULL AS component LIMIT 0", folder)

@@ -12,9 +12,8 @@ from typing import Any
 
 import duckdb
 
-from transforms.run_folders import RunFolders
+from transforms.run_folders import RunFolders, no_rows, write_rows
 from transforms.settings import Settings
-from transforms.sql import identifier, literal
 
 SCHEMAS: dict[str, dict[str, str]] = {
     "predictions": {
@@ -139,21 +138,14 @@ class ValueStore(RunFolders):
 
 def write_table(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, table: str) -> None:
     """Write a query's rows as a table of :data:`SCHEMAS`, with exactly its columns and types."""
-    casts = ", ".join(
-        f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in SCHEMAS[table].items()
-    )
-    connection.execute(
-        f"COPY (SELECT {casts} FROM ({query})) TO {literal(folder / f'{table}.parquet')}"
-        " (FORMAT parquet, COMPRESSION zstd)"
-    )
+    write_rows(connection, query, SCHEMAS[table], folder / f"{table}.parquet")
 
 
 def write_empty_tables(folder: Path) -> None:
     """Write every table without rows."""
     with duckdb.connect(":memory:") as connection:
         for table, schema in SCHEMAS.items():
-            nothing = ", ".join(f"CAST(NULL AS {kind}) AS {identifier(name)}" for name, kind in schema.items())
-            write_table(connection, f"SELECT {nothing} LIMIT 0", folder, table)
+            write_table(connection, no_rows(schema), folder, table)
 
 
 def ensure_empty_outcome(settings: Settings) -> None:
