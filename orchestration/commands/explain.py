@@ -10,8 +10,8 @@ import typer
 from rich.console import Console
 
 from orchestration.commands.common import FAILED, AsJson, print_json, read_contracts, read_settings, stop
-from transforms.identity.explain import ExplainError, Explanation, Hop, Known, Subject
 from transforms.identity.explain import explain as explain_identity
+from transforms.identity.explanation import ExplainError, Explanation, Hop, Known, Subject
 from transforms.identity.picture import draw_customer
 from transforms.operations.origins import Origin, origins
 

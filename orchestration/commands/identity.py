@@ -23,7 +23,7 @@ from orchestration.commands.common import (
 from transforms.identity import OverrideError, PolicyError
 from transforms.identity.dry_run import DryRun, Money, Move
 from transforms.identity.dry_run import dry_run as dry_run_identity
-from transforms.identity.explain import ExplainError
+from transforms.identity.explanation import ExplainError
 
 app = typer.Typer(no_args_is_help=True, help="Who is who: what a change would do.")
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 import duckdb
 
 from transforms.identity.decisions import Linker
-from transforms.identity.explain import ExplainError
+from transforms.identity.explanation import ExplainError
 from transforms.identity.keys import identifier_secret
 from transforms.identity.plan import Clock, Plan, Progress
 from transforms.identity.policy import Policy

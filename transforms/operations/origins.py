@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.identity.explain import Observation
+from transforms.identity.explanation import Observation
 from transforms.lake.records import ACCEPTED, SUPERSEDED
 from transforms.settings import Settings
 from transforms.sql import identifier, literal, scratch_connection

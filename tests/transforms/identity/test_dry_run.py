@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from transforms.identity.dry_run import DryRun, dry_run
-from transforms.identity.explain import ExplainError
+from transforms.identity.explanation import ExplainError
 from transforms.identity.policy import Policy
 
 from .test_shared_values import policy_with

@@ -10,7 +10,8 @@ import duckdb
 import pytest
 
 from tests.transforms.identity.town import REGIONS, Row, Town, identity_key, seen
-from transforms.identity.explain import ExplainError, Explanation, explain
+from transforms.identity.explain import explain
+from transforms.identity.explanation import ExplainError, Explanation
 from transforms.identity.picture import draw_customer
 
 ORDER = seen("shop", 1, email="Ann@example.com", phone="0151 27491836", loyalty_id="L-100001")
