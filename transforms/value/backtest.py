@@ -26,6 +26,7 @@ from transforms.value.candidates import (
     propensity_of,
 )
 from transforms.value.diagnostics import Verdict, judge_extent
+from transforms.value.intervals import Coverage, coverage
 from transforms.value.metrics import Errors, auc, deciles, errors, ranks
 from transforms.value.models import orders_of_cohorts
 from transforms.value.sample import Floats, sample_of
@@ -44,6 +45,8 @@ PART = 0.5
 # A sum that is off by more than 15 %, than chance allows and than twice as much as the best of all, is wrong.
 MOST_BIAS, _SIGMAS, _TIMES = 0.15, 2.0, 2.0
 MOST_ORDERS = 7
+# Of so many customers the share within their intervals is known to 0.2 %.
+_COVERED_CUSTOMERS = 50_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Contender:
     forecast: Floats | None = None
     errors: Errors | None = None
     auc: float | None = None
+    coverage: Coverage | None = None
 
     @property
     def is_naive(self) -> bool:
@@ -116,6 +120,7 @@ def run_backtest(connection: duckdb.DuckDBPyConnection, window: Window) -> Backt
     contenders[OWN_RATE] = Contender(OWN_RATE, Verdict(True), own_rate(known, days))
     contenders |= {name: _mean(name, contenders) for name in MEANS}
     contenders[TREES] = _trees(connection, known, window)
+    contenders |= _covered(contenders, fits, known, window)
     propensity = propensity_of(fits)
     later_ranks = ranks(known.later, known.weight)
     return Backtest(
@@ -148,6 +153,20 @@ def _model(name: str, fit: Fit, known: Histories, window: Window) -> Contender:
     if not np.isfinite(forecast + p_buy).all():
         return Contender(name, Verdict(False, "not_finite: the model cannot be evaluated for some customer"))
     return Contender(name, fit.verdict, forecast, auc=auc(p_buy, known.bought > 0, known.weight))
+
+
+def _covered(
+    contenders: Mapping[str, Contender], fits: Mapping[str, Fit], known: Histories, window: Window
+) -> dict[str, Contender]:
+    """Those with a model, and how many customers bought as often as their intervals say."""
+    rows, some = known.one_in_many(_COVERED_CUSTOMERS)
+    found = {}
+    for name, contender in contenders.items():
+        model, *rules = parts_of(name)
+        if contender.forecast is not None and model in fits:
+            mean = contender.forecast[rows] if rules else None
+            found[name] = replace(contender, coverage=coverage(fits[model], some, window.holdout_days, mean))
+    return found
 
 
 def _trees(connection: duckdb.DuckDBPyConnection, known: Histories, window: Window) -> Contender:

@@ -12,6 +12,7 @@ from transforms.settings import Settings
 from transforms.sql import literal
 from transforms.value.candidates import Fit
 from transforms.value.choice import Choice
+from transforms.value.intervals import Intervals
 from transforms.value.predict import AHEAD_DAYS, Propensity
 from transforms.value.spend_run import EXPECTED, GAMMA_GAMMA, MEAN, VARIANCE, Spend, spend_rows
 from transforms.value.store import SCHEMAS
@@ -22,7 +23,12 @@ _SIDES = 1.959964
 
 
 def register_states(
-    connection: duckdb.DuckDBPyConnection, known: Histories, chosen: Choice, likely: Propensity, window: Window
+    connection: duckdb.DuckDBPyConnection,
+    known: Histories,
+    chosen: Choice,
+    likely: Propensity,
+    intervals: Intervals | None,
+    window: Window,
 ) -> None:
     """Register ``states``: one row per distinct history with all that follows from it."""
     columns: dict[str, Any] = {
@@ -41,6 +47,9 @@ def register_states(
         columns[f"discounted_{days}"] = chosen.orders.discounted[days]
     error = chosen.orders.log_error
     columns["log_error"] = pa.nulls(len(known.x), pa.float64()) if error is None else error
+    for side, counts in (("low", intervals and intervals.low), ("high", intervals and intervals.high)):
+        whole = pa.nulls(len(known.x), pa.int32()) if counts is None else counts.astype(np.int32)
+        columns[f"likely_{side}"] = whole
     connection.register("states", pa.table(columns))
 
 
@@ -82,7 +91,8 @@ def predictions_query(
             FROM valued
         )
         SELECT customer_id, orders AS predicted_orders, orders / order_side AS predicted_orders_low,
-               orders * order_side AS predicted_orders_high, amount AS expected_order_value_amount,
+               orders * order_side AS predicted_orders_high, likely_low AS likely_orders_low,
+               likely_high AS likely_orders_high, amount AS expected_order_value_amount,
                clv AS predicted_clv_amount,
                CASE WHEN log_error IS NOT NULL THEN clv / side END AS predicted_clv_low_amount,
                CASE WHEN log_error IS NOT NULL THEN clv * side END AS predicted_clv_high_amount,

@@ -19,6 +19,7 @@ from transforms.value.backtest import Backtest, calibration_by_decile, calibrati
 from transforms.value.candidates import NAIVE, TREES, Fit, fit_ladder, parts_of, propensity_of
 from transforms.value.choice import Choice, choose
 from transforms.value.diagnostics import Verdict, judge_extent
+from transforms.value.intervals import Intervals, likely_orders
 from transforms.value.predict import (
     Orders,
     daily_discount,
@@ -121,7 +122,8 @@ def _forecast(
                 verdict = Verdict(False, "no_model: no forecast can be made")
     with _step("write", seconds, progress):
         if chosen and likely:
-            register_states(connection, known, chosen, propensity(likely, known), window)
+            intervals = _intervals(chosen, fits, known, window)
+            register_states(connection, known, chosen, propensity(likely, known), intervals, window)
             query = predictions_query(connection, settings, window, chosen, likely, spends)
         else:
             query = no_predictions_query(verdict.reason or "")
@@ -176,6 +178,14 @@ def _orders(
         else:
             return None
     return parts[0] if len(parts) == 1 else Orders.mean_of(parts)
+
+
+def _intervals(chosen: Choice, fits: dict[str, Fit], known: Histories, window: Window) -> Intervals | None:
+    model, *rules = parts_of(chosen.name)
+    if model not in fits:
+        return None
+    mean = chosen.orders.expected[window.horizon_days] if rules else None
+    return likely_orders(fits[model], known, window.horizon_days, mean)
 
 
 def _net_revenue(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:

@@ -21,6 +21,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "predicted_orders": "DOUBLE",
         "predicted_orders_low": "DOUBLE",
         "predicted_orders_high": "DOUBLE",
+        "likely_orders_low": "BIGINT",
+        "likely_orders_high": "BIGINT",
         "expected_order_value_amount": "DECIMAL(18,2)",
         "predicted_clv_amount": "DECIMAL(18,2)",
         "predicted_clv_low_amount": "DECIMAL(18,2)",
@@ -88,6 +90,8 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "propensity_days": "BIGINT",
         "auc_p_buy": "DOUBLE",
         "auc_recency": "DOUBLE",
+        "interval_coverage_rate": "DOUBLE",
+        "interval_expected_rate": "DOUBLE",
         "loses_to_naive": "BOOLEAN",
     },
     "calibration_by_x": {

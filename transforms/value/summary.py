@@ -6,13 +6,14 @@ that DuckDB can spill, and what Python gets are distinct histories with their co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from transforms.sql import literal, scalars
 from transforms.value.counting import counts_by_age
@@ -74,6 +75,15 @@ class Histories:
     weight: Floats
     later: Floats
     bought: Floats
+
+    def one_in_many(self, customers: int) -> tuple[NDArray[np.intp], Histories]:
+        """Rows with about so many customers in even steps, and their histories; all where there are no more."""
+        ends = np.cumsum(self.weight)
+        step = max(ends[-1] / customers, 1.0) if len(ends) else 1.0
+        taken = np.searchsorted(ends, np.arange(0.5, ends[-1], step), side="left") if len(ends) else np.zeros(0)
+        rows, weight = np.unique(taken.astype(np.intp), return_counts=True)
+        kept = {field.name: getattr(self, field.name)[rows] for field in fields(self)}
+        return rows, Histories(**kept | {"weight": weight.astype(np.float64)})
 
 
 def read_purchase_days(connection: duckdb.DuckDBPyConnection, warehouse: Path, as_of: date) -> int:

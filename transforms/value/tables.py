@@ -131,6 +131,8 @@ def backtest_metrics(backtest: Backtest, chosen: Choice | None) -> list[dict[str
                 "propensity_days": window.propensity_days,
                 "auc_p_buy": contender.auc,
                 "auc_recency": backtest.auc_recency,
+                "interval_coverage_rate": contender.coverage.actual if contender.coverage else None,
+                "interval_expected_rate": contender.coverage.expected if contender.coverage else None,
                 "loses_to_naive": bool(told.mae > backtest.best_naive) if told else None,
             }
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,23 @@ from transforms.value.sample import Floats, Sample
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(5)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 _WEEK = 7
+
+
+@dataclass(frozen=True)
+class CountMixture:
+    """How many purchases n customers will make who are alive, as mixtures of negative binomial distributions.
+
+    A customer's purchases go on for one of the times that the nodes stand for, and are NB(``shape``, ``p``) then:
+    P(k) = Γ(shape+k) / (Γ(shape) k!) · (1−p)^shape · p^k. ``p`` and ``weight`` are nodes × n, weights of a customer add
+    up to 1. Who may leave at a purchase stays with a probability from Beta(``stay``, ``leave``); with ``leave`` 0,
+    nobody leaves so.
+    """
+
+    shape: Floats
+    p: Floats
+    weight: Floats
+    stay: Floats
+    leave: float = 0.0
 
 
 class PurchaseModel(Protocol):
@@ -62,6 +80,21 @@ class PurchaseModel(Protocol):
     def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """Probability of a purchase in (T, T + horizon] of a customer who is alive at T."""
         ...
+
+    def counts_if_alive(
+        self, parameters: Floats, x: Floats, t: Floats, horizon: float, factor: float | Floats
+    ) -> CountMixture:
+        """Distribution of the purchases in (T, T + horizon] of customers who are alive at T.
+
+        Rates of purchase are changed such that their mean is ``factor`` times that of :meth:`orders_if_alive`.
+        """
+        ...
+
+
+def negative_binomial(shape: Floats, odds: Floats, stay: Floats | None = None, leave: float = 0.0) -> CountMixture:
+    """A mixture of one: p = odds / (1 + odds)."""
+    p = (odds / (1 + odds))[np.newaxis]
+    return CountMixture(shape, p, np.ones_like(p), np.ones_like(shape) if stay is None else stay, leave)
 
 
 def expected_orders(

@@ -12,14 +12,17 @@ where the last term is missing for c = 0.
 from __future__ import annotations
 
 import numpy as np
+from scipy.interpolate import PchipInterpolator
 from scipy.special import gammaln, hyp2f1, psi
 
-from transforms.value.models.base import PurchaseModel
+from transforms.value.models.base import CountMixture, PurchaseModel, negative_binomial
 from transforms.value.sample import Floats, Sample
 
 # a = 1 is a removable singularity of the expectation: its mean on both sides is right to ten digits.
 _NUDGE = 1e-5
 _MOST_TERMS = 20_000
+# Up to a thousand times the age that a customer has: rates beyond are none.
+_GROWTHS = np.linspace(0, np.log(1000), 257) ** 2 / np.log(1000)
 
 
 class BetaGeometric:
@@ -107,6 +110,31 @@ class BetaGeometric:
         """1 − ((α+T)/(α+T+h))^(r+x): nobody leaves but at a purchase."""
         r, alpha, _, _ = parameters
         return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + t)))
+
+    def counts_if_alive(
+        self, parameters: Floats, x: Floats, t: Floats, horizon: float, factor: float | Floats
+    ) -> CountMixture:
+        """NB(r+x, h/(α+T+h)) up to the purchase at which the customer leaves; given alive at T, the probability of
+        staying at a purchase is Beta(b+c, a), independent of the rate."""
+        r, alpha, a, b = parameters
+        odds = horizon / (alpha + t)
+        if np.any(factor != 1):
+            odds = self._odds_of_mean(parameters, x, factor * self.orders_if_alive(parameters, x, t, horizon))
+        return negative_binomial(r + x, odds, b + x + self._extra, a)
+
+    def _odds_of_mean(self, parameters: Floats, x: Floats, mean: Floats) -> Floats:
+        """h/(α+T) with which so many purchases are expected of a customer who is alive; many leave at one, so that
+        twice the rate brings less than twice the purchases. The largest that there is where no rate brings so many."""
+        r, _, a, b = parameters
+        odds, unit = np.empty_like(mean), np.array([r, 1.0, a, b])
+        for number in np.unique(x):
+            is_one = x == number
+            # The expectation knows α, T and h by their ratio alone.
+            means = self.orders_if_alive(unit, np.full_like(_GROWTHS, number), np.zeros_like(_GROWTHS), np.expm1(_GROWTHS))
+            rises = np.append(True, np.diff(means) > 1e-12 * means[-1])
+            growth = PchipInterpolator(means[rises], _GROWTHS[rises])(np.minimum(mean[is_one], means[rises][-1]))
+            odds[is_one] = np.expm1(growth)
+        return odds
 
 
 def _hyp2f1(a: float, b: float, c: Floats, z: Floats) -> Floats:

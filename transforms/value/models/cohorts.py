@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.value.models.base import PurchaseModel
+from transforms.value.models.base import CountMixture, PurchaseModel
 from transforms.value.sample import Floats, Sample
 
 SUFFIX = "_cohorts"
@@ -76,6 +76,12 @@ class Cohorts:
     def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """That of the model within."""
         return self.model.p_buy_if_alive(self._within(parameters, t), x, t, horizon)
+
+    def counts_if_alive(
+        self, parameters: Floats, x: Floats, t: Floats, horizon: float, factor: float | Floats
+    ) -> CountMixture:
+        """Those of the model within."""
+        return self.model.counts_if_alive(self._within(parameters, t), x, t, horizon, factor)
 
     @property
     def _place(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, psi
 
-from transforms.value.models.base import PurchaseModel
+from transforms.value.models.base import CountMixture, PurchaseModel, negative_binomial
 from transforms.value.sample import Floats, Sample
 
 
@@ -53,6 +53,13 @@ class Nbd:
         """1 − ((α+T)/(α+T+h))^(r+x)."""
         r, alpha = parameters
         return -np.expm1(-(r + x) * np.log1p(horizon / (alpha + t)))
+
+    def counts_if_alive(
+        self, parameters: Floats, x: Floats, t: Floats, horizon: float, factor: float | Floats
+    ) -> CountMixture:
+        """NB(r+x, h/(α+T+h)), a gamma distributed rate being left."""
+        r, alpha = parameters
+        return negative_binomial(r + x, factor * horizon / (alpha + t))
 
 
 NBD = Nbd()

@@ -13,12 +13,15 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import gammaln, psi
 
-from transforms.value.models.base import PurchaseModel
+from transforms.value.models.base import CountMixture, PurchaseModel
 from transforms.value.sample import Floats, Sample
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(20)
 _NODES, _WEIGHTS = (_NODES + 1) / 2, _WEIGHTS / 2
 _STEEP = 30.0
+# Counts of hundreds lie close together: how long a customer stays must be known as finely.
+_STAYS, _STAY_WEIGHTS = np.polynomial.legendre.leggauss(20)
+_STAYS, _STAY_WEIGHTS = (_STAYS[:, np.newaxis] + 1) / 2, _STAY_WEIGHTS[:, np.newaxis] / 2
 
 
 class ParetoNbd:
@@ -86,6 +89,24 @@ class ParetoNbd:
             later = (alpha + t) * np.expm1(-np.log(v) / shape)
             total += weight * np.exp(-s * np.log1p(later / (beta + t)))
         return (1 - least) * total
+
+    def counts_if_alive(
+        self, parameters: Floats, x: Floats, t: Floats, horizon: float, factor: float | Floats
+    ) -> CountMixture:
+        """Rate Gamma(r+x, α+T) and rate of leaving Gamma(s, β+T) are independent of each other, given alive at T.
+
+        The customer is still there after a time u with the probability ((β+T)/(β+T+u))^s. So purchases are
+        NB(r+x, u/(α+T+u)) with u the horizon for those who stay over it, else the time of leaving, which is integrated
+        over y = ln((β+T+u)/(β+T)), of density s·exp(−sy).
+        """
+        r, alpha, s, beta = parameters
+        # Of those who leave later than 30/s in y there are e⁻³⁰.
+        longest = np.minimum(np.log1p(horizon / (beta + t)), _STEEP / s)
+        y = longest * _STAYS
+        times = np.concatenate([(beta + t) * np.expm1(y), ((beta + t) * np.expm1(longest))[np.newaxis]])
+        weight = np.concatenate([longest * _STAY_WEIGHTS * s * np.exp(-s * y), np.exp(-s * longest)[np.newaxis]])
+        odds = factor * times / (alpha + t)
+        return CountMixture(r + x, odds / (1 + odds), weight, np.ones_like(x))
 
 
 def _log_left(parameters: Floats, x: Floats, tx: Floats, t: Floats) -> Floats:

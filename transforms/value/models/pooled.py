@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from transforms.value.models.base import PurchaseModel
+from transforms.value.models.base import CountMixture, PurchaseModel, negative_binomial
 from transforms.value.sample import Floats, Sample
+
+
+# A negative binomial distribution of this shape is a Poisson distribution to the last digits.
+_SHAPE = 1e12
 
 
 class Pooled:
@@ -43,6 +47,13 @@ class Pooled:
     def p_buy_if_alive(self, parameters: Floats, x: Floats, t: Floats, horizon: float | Floats) -> Floats:
         """1 − exp(−λh)."""
         return np.ones_like(x) * -np.expm1(-parameters[0] * horizon)
+
+    def counts_if_alive(
+        self, parameters: Floats, x: Floats, t: Floats, horizon: float, factor: float | Floats
+    ) -> CountMixture:
+        """Poisson(λh)."""
+        mean = factor * self.orders_if_alive(parameters, x, t, horizon)
+        return negative_binomial(np.full_like(x, _SHAPE), mean / _SHAPE)
 
 
 POOLED = Pooled()

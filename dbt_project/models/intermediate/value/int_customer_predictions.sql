@@ -3,6 +3,8 @@ select
     predicted_orders,
     predicted_orders_low,
     predicted_orders_high,
+    likely_orders_low,
+    likely_orders_high,
     expected_order_value_amount,
     predicted_clv_amount,
     predicted_clv_low_amount,

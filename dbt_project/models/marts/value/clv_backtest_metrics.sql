@@ -16,5 +16,7 @@ select
     propensity_days,
     auc_p_buy,
     auc_recency,
+    interval_coverage_rate,
+    interval_expected_rate,
     loses_to_naive
 from {{ source('value', 'backtest_metrics') }}

@@ -27,6 +27,8 @@ select
     predicted.predicted_orders,
     predicted.predicted_orders_low,
     predicted.predicted_orders_high,
+    predicted.likely_orders_low,
+    predicted.likely_orders_high,
     cast({{ days_between('orders.first_purchase_date', 'orders.last_purchase_date') }} as double)
     / nullif(valued.purchase_days - 1, 0) as average_days_between_orders,
     orders.average_order_value_amount,

@@ -1,0 +1,132 @@
+"""How many purchases a single customer is likely to make: central predictive intervals of the count.
+
+The intervals of :mod:`transforms.value.predict` say how well an expectation is known. These say how far a customer may
+stray from it: with all that is unknown of rate and lifetime, given the history, the count of purchases lies in
+[low, high] with a probability of at least :data:`SHARE`, and below and above it with at most half of the rest each.
+Parameters are taken as they were estimated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transforms.value.candidates import Fit
+from transforms.value.models.base import CountMixture
+from transforms.value.sample import Floats, grouped
+from transforms.value.summary import Histories
+
+SHARE = 0.8
+_TAIL = (1 - SHARE) / 2
+# Histories come in the order of x, so that those of a chunk reach about as far, and a chunk fits into the cache.
+_CHUNK = 8_192
+_MOST_FACTOR = 1e6
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Likely counts of purchases of each history; ``within`` is the probability of these, by the model itself.
+
+    Counts are whole: most intervals hold more than their share.
+    """
+
+    low: Floats
+    high: Floats
+    within: Floats
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Share of customers whose count lay within its interval, and the share that the model itself expects there."""
+
+    actual: float
+    expected: float
+
+
+def likely_orders(fit: Fit, histories: Histories, horizon: int, mean: Floats | None = None) -> Intervals:
+    """Intervals of the purchases within ``horizon`` days by a fitted model; no more than one a day.
+
+    :param mean: expected purchases where these are not the model's own: rates of purchase of each customer are then
+        multiplied by what makes them so.
+    """
+    model, parameters, parts = fit.model, fit.parameters, []
+    for start in range(0, len(histories.x), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        x, tx, t = histories.x[rows], histories.tx[rows], histories.t[rows]
+        p_alive = model.p_alive(parameters, x, tx, t)
+        if mean is None:
+            # Of one (x, T) there are many tx, and what follows from being alive depends on the former two alone.
+            first, place = grouped(x, t)
+            mixture = model.counts_if_alive(parameters, x[first], t[first], float(horizon), 1.0)
+        else:
+            own = p_alive * model.orders_if_alive(parameters, x, t, float(horizon))
+            factor = np.divide(mean[rows], own, out=np.ones_like(own), where=own > 0)
+            mixture = model.counts_if_alive(parameters, x, t, float(horizon), np.minimum(factor, _MOST_FACTOR))
+            place = np.arange(len(x))
+        parts.append(central(mixture, place, p_alive, horizon))
+    nothing = (np.zeros(0),) * 3
+    return Intervals(*(np.concatenate(column) for column in zip(*parts or [nothing], strict=True)))
+
+
+def coverage(fit: Fit, histories: Histories, horizon: int, mean: Floats | None = None) -> Coverage:
+    """How many of the customers bought as often ``later`` as their intervals say, for :func:`likely_orders`."""
+    found = likely_orders(fit, histories, horizon, mean)
+    is_within = (found.low <= histories.later) & (histories.later <= found.high)
+    actual, expected = (float(np.average(share, weights=histories.weight)) for share in (is_within, found.within))
+    return Coverage(actual, expected)
+
+
+def central(
+    mixture: CountMixture, place: NDArray[np.intp], p_alive: Floats, most: int
+) -> tuple[Floats, Floats, Floats]:
+    """Low, high and the probability of both and all between, of customers who are alive with ``p_alive`` and whose
+    purchases are then told by the distribution at ``place``; counts above ``most`` are taken for it.
+
+    Low is how many counts k ≥ 1 are reached, P(X ≥ k), with more than 90 %, high how many with more than 10 %.
+    """
+    surest = np.zeros_like(mixture.shape)
+    np.maximum.at(surest, place, p_alive)
+    with np.errstate(divide="ignore"):
+        table = reached(mixture, most, _TAIL / surest)
+        high = _rows_above(table, place, _TAIL / p_alive)
+        low = _rows_above(table, place, (1 - _TAIL) / p_alive)
+    # Nought is always reached, and what lies above the last row is not.
+    table = np.vstack([table, np.zeros_like(surest)])
+    at_least_low = np.where(low > 0, p_alive * table[low - 1, place], 1.0)
+    return low.astype(np.float64), high.astype(np.float64), at_least_low - p_alive * table[high, place]
+
+
+def reached(mixture: CountMixture, most: int, least: Floats) -> Floats:
+    """P(X ≥ k) of each distribution, a row for each k = 1, 2, … ``most``; it ends at the first k where nobody reaches
+    more than ``least``. Rows of a distribution whose own end has come may be zero."""
+    shape, p, stay, rows = mixture.shape, mixture.p, mixture.stay, np.arange(len(mixture.shape))
+    now = mixture.weight * np.exp(shape * np.log1p(-p))
+    reach, stays = 1 - now.sum(axis=0), np.ones_like(shape)
+    table = []
+    for k in range(1, most + 1):
+        row = np.zeros(len(mixture.shape))
+        row[rows] = reach * stays
+        table.append(row)
+        goes_on = row[rows] > least[rows]
+        left = np.count_nonzero(goes_on)
+        if not left:
+            break
+        if 2 * left < len(rows):
+            rows, shape, stay, reach, stays = (v[goes_on] for v in (rows, shape, stay, reach, stays))
+            now, p = now[:, goes_on], p[:, goes_on]
+        now = now * (p * ((shape + k - 1) / k))
+        reach = reach - now.sum(axis=0)
+        stays = stays * ((stay + k - 1) / (stay + k - 1 + mixture.leave))
+    return np.array(table).reshape(len(table), len(mixture.shape))
+
+
+def _rows_above(table: Floats, place: NDArray[np.intp], bound: Floats) -> NDArray[np.intp]:
+    """How many rows of the column at ``place`` exceed a bound; columns fall. By bisection."""
+    low, high = np.zeros(len(place), dtype=np.intp), np.full(len(place), len(table))
+    for _ in range(len(table).bit_length()):
+        middle = (low + high) // 2
+        is_above = table[np.minimum(middle, len(table) - 1), place] > bound
+        low, high = np.where(is_above & (middle < high), middle + 1, low), np.where(is_above, high, middle)
+    return low
