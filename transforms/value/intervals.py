@@ -114,8 +114,8 @@ def reached(mixture: CountMixture, most: int, least: Floats) -> Floats:
         if not left:
             break
         if 2 * left < len(rows):
-            rows, shape, stay, reach, stays = (v[goes_on] for v in (rows, shape, stay, reach, stays))
-            now, p = now[:, goes_on], p[:, goes_on]
+            rows, shape, stay = rows[goes_on], shape[goes_on], stay[goes_on]
+            reach, stays, now, p = reach[goes_on], stays[goes_on], now[:, goes_on], p[:, goes_on]
         now = now * (p * ((shape + k - 1) / k))
         reach = reach - now.sum(axis=0)
         stays = stays * ((stay + k - 1) / (stay + k - 1 + mixture.leave))

@@ -127,10 +127,11 @@ class BetaGeometric:
         twice the rate brings less than twice the purchases. The largest that there is where no rate brings so many."""
         r, _, a, b = parameters
         odds, unit = np.empty_like(mean), np.array([r, 1.0, a, b])
+        ahead, no_age = np.expm1(_GROWTHS), np.zeros_like(_GROWTHS)
         for number in np.unique(x):
             is_one = x == number
             # The expectation knows α, T and h by their ratio alone.
-            means = self.orders_if_alive(unit, np.full_like(_GROWTHS, number), np.zeros_like(_GROWTHS), np.expm1(_GROWTHS))
+            means = self.orders_if_alive(unit, np.full_like(_GROWTHS, number), no_age, ahead)
             rises = np.append(True, np.diff(means) > 1e-12 * means[-1])
             growth = PchipInterpolator(means[rises], _GROWTHS[rises])(np.minimum(mean[is_one], means[rises][-1]))
             odds[is_one] = np.expm1(growth)

@@ -7,7 +7,6 @@ import numpy as np
 from transforms.value.models.base import CountMixture, PurchaseModel, negative_binomial
 from transforms.value.sample import Floats, Sample
 
-
 # A negative binomial distribution of this shape is a Poisson distribution to the last digits.
 _SHAPE = 1e12
 

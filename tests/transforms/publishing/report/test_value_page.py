@@ -87,6 +87,28 @@ def test_the_backtest_names_the_loser_and_shows_the_chosen_alone(page: Page) -> 
     assert weeks[49][0] == "50" and weeks[50][0] == "51, held out" and len(weeks) == 78
 
 
+@pytest.mark.parametrize(
+    ("within", "expected", "said"),
+    [
+        (
+            *(0.914, 0.93),
+            "91.4 % of the customers bought as often as their interval of likely purchase days said; 93.0 % were"
+            " expected to, 80 % or more because counts are whole.",
+        ),
+        (0.66, 0.83, "The intervals were too narrow"),
+    ],
+)
+def test_it_says_how_many_lay_within_their_intervals(tmp_path: Path, within, expected, said: str) -> None:
+    row = ("nbd", "chosen", None, 180, 700, 0.8, 1.6, -0.13, 0.6, 0.7, 0.7, within, expected, False)
+    text = page_of(tmp_path, ValuedCompany().having(clv_backtest_metrics=[row])).text
+    assert said in text and ("too narrow" in text) == (within < 0.8)
+
+
+def test_of_a_rule_without_intervals_it_says_nothing_of_them(tmp_path: Path) -> None:
+    row = ("own_rate", "chosen", None, 180, 700, 0.8, 1.6, -0.13, 0.6, None, 0.7, None, None, False)
+    assert "likely purchase days" not in page_of(tmp_path, ValuedCompany().having(clv_backtest_metrics=[row])).text
+
+
 def test_retention_says_what_is_not_over_yet(page: Page) -> None:
     assert page.rows("Cohorts: percent of customers with a purchase day by months since the first purchase") == [
         ["Apr 2025", "40", "25", "– not over"],

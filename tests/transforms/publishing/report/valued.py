@@ -28,7 +28,7 @@ _COLUMNS = {
     " standard_errors VARCHAR",
     "clv_backtest_metrics": "model VARCHAR, role VARCHAR, reason VARCHAR, holdout_days BIGINT, customers BIGINT,"
     " mae DOUBLE, rmse DOUBLE, bias DOUBLE, spearman DOUBLE, auc_p_buy DOUBLE, auc_recency DOUBLE,"
-    " loses_to_naive BOOLEAN",
+    " interval_coverage_rate DOUBLE, interval_expected_rate DOUBLE, loses_to_naive BOOLEAN",
     "clv_calibration_by_decile": "model VARCHAR, decile BIGINT, customers BIGINT, actual_mean_orders DOUBLE,"
     " predicted_mean_orders DOUBLE",
     "clv_calibration_by_x": "model VARCHAR, repeat_orders BIGINT, customers BIGINT, actual_mean_orders DOUBLE,"
@@ -88,9 +88,9 @@ def _rows() -> Rows:
             ),
         ],
         "clv_backtest_metrics": [
-            ("pareto_nbd", "chosen", None, 180, 700, 0.794, 1.6, -0.13, 0.612, 0.755, 0.7, False),
-            ("own_rate", "candidate", None, 180, 700, 1.038, 2.0, 0.47, 0.5, None, 0.7, False),
-            ("nbd", "candidate", None, 180, 700, 1.2, 2.5, 0.9, 0.4, 0.6, 0.7, True),
+            ("pareto_nbd", "chosen", None, 180, 700, 0.794, 1.6, -0.13, 0.612, 0.755, 0.7, 0.914, 0.93, False),
+            ("own_rate", "candidate", None, 180, 700, 1.038, 2.0, 0.47, 0.5, None, 0.7, None, None, False),
+            ("nbd", "candidate", None, 180, 700, 1.2, 2.5, 0.9, 0.4, 0.6, 0.7, 0.7, 0.9, True),
         ],
         "clv_calibration_by_decile": [
             *(("pareto_nbd", tenth, 70, tenth / 5, tenth / 5 + 0.1) for tenth in range(1, 11)),

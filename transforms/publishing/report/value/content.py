@@ -106,7 +106,7 @@ class ModelRun:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Errors of a forecast over the days held out."""
+    """Errors of a forecast over the days held out, and how many customers lay within their 80 % interval."""
 
     model: str
     role: str
@@ -119,6 +119,8 @@ class Metrics:
     spearman: float | None
     auc: float | None
     auc_recency: float | None
+    within: float | None
+    expected_within: float | None
     loses_to_naive: bool | None
 
 
@@ -261,7 +263,8 @@ def _read(connection: duckdb.DuckDBPyConnection) -> ValueReport:
         metrics=rows(
             Metrics,
             "SELECT model, role, reason, holdout_days, customers, mae, rmse, bias, spearman, auc_p_buy, auc_recency,"
-            " loses_to_naive FROM clv_backtest_metrics ORDER BY mae NULLS LAST, model",
+            " interval_coverage_rate, interval_expected_rate, loses_to_naive FROM clv_backtest_metrics"
+            " ORDER BY mae NULLS LAST, model",
         ),
         by_decile=rows(
             Calibration,

@@ -11,9 +11,11 @@ from transforms.publishing.report import wording
 from transforms.publishing.report.highlights import Tile
 from transforms.publishing.report.value import charts
 from transforms.publishing.report.value.charts import Series
-from transforms.publishing.report.value.content import Calibration, Distribution, ValueReport
+from transforms.publishing.report.value.content import Calibration, Distribution, Metrics, ValueReport
 
 _SHADES = 5
+# Intervals that hold so much less than they should are called too narrow.
+_NARROW = 0.05
 _PURCHASES = {"pareto_nbd": "Pareto/NBD", "mbg_nbd": "MBG/NBD", "nbd": "NBD, nobody leaves"}
 _BY_COHORT = _PURCHASES | {f"{name}_cohorts": f"{said}, rates by cohort" for name, said in _PURCHASES.items()}
 MODELS = {
@@ -164,11 +166,29 @@ def forecast_sentence(report: ValueReport) -> str:
     if main.fit_status == "naive":
         return f"No model did better than a plain rule, so the rule is used{who}: {model}{f' ({why})' if why else ''}."
     said = f"The forecast{who} is that of {model}, which passed its diagnostics and was chosen by the backtest."
-    chosen = next((metric for metric in report.metrics if metric.role == "chosen" and metric.bias is not None), None)
+    chosen = _chosen(report)
     if chosen is None or chosen.bias is None:
         return said
     side = "too high" if chosen.bias > 0 else "too low"
     return f"{said} In sum it was {wording.share(abs(chosen.bias))} {side} over the days held out."
+
+
+def intervals_sentence(report: ValueReport) -> str | None:
+    """How many customers bought as often as their interval said; None where the forecast has no intervals."""
+    chosen = _chosen(report)
+    if chosen is None or chosen.within is None or chosen.expected_within is None:
+        return None
+    said = (
+        f"{wording.share(chosen.within)} of the customers bought as often as their interval of likely purchase days"
+        f" said; {wording.share(chosen.expected_within)} were expected to, 80 % or more because counts are whole."
+    )
+    if chosen.within < chosen.expected_within - _NARROW:
+        said += " The intervals were too narrow: customers changed their habits by more than the forecast knows."
+    return said
+
+
+def _chosen(report: ValueReport) -> Metrics | None:
+    return next((metric for metric in report.metrics if metric.role == "chosen"), None)
 
 
 def is_sound(report: ValueReport) -> bool:

@@ -35,6 +35,7 @@ def render(report: ValueReport) -> str:
         "publication": report.publication,
         "tiles": figures.tiles(report),
         "forecast_sentence": figures.forecast_sentence(report),
+        "intervals_sentence": figures.intervals_sentence(report),
         "is_sound": figures.is_sound(report),
         "forecast_scope": figures.forecast_scope(report),
         "cells": figures.segment_map(report),
