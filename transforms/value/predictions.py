@@ -87,7 +87,8 @@ def predictions_query(
             FROM spent
         ), known AS (
             SELECT *, amount * kept_share AS revenue, revenue * {margin!r} AS worth, discounted * worth AS clv,
-                   exp(least({_SIDES} * error, 10)) AS side, exp(least({_SIDES} * log_error, 10)) AS order_side
+                   exp(least({_SIDES} * error, 10)) AS side,
+                   CASE WHEN log_error IS NOT NULL THEN exp(least({_SIDES} * log_error, 10)) END AS order_side
             FROM valued
         )
         SELECT customer_id, orders AS predicted_orders, orders / order_side AS predicted_orders_low,

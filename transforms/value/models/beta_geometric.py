@@ -132,6 +132,8 @@ class BetaGeometric:
             is_one = x == number
             # The expectation knows α, T and h by their ratio alone.
             means = self.orders_if_alive(unit, np.full_like(_GROWTHS, number), no_age, ahead)
+            # Where no more come, and where the last digits are lost, the curve would have no inverse.
+            means = np.maximum.accumulate(np.nan_to_num(means))
             rises = np.append(True, np.diff(means) > 1e-12 * means[-1])
             growth = PchipInterpolator(means[rises], _GROWTHS[rises])(np.minimum(mean[is_one], means[rises][-1]))
             odds[is_one] = np.expm1(growth)
