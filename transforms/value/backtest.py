@@ -26,7 +26,7 @@ from transforms.value.candidates import (
     propensity_of,
 )
 from transforms.value.diagnostics import Verdict, judge_extent
-from transforms.value.intervals import Coverage, coverage
+from transforms.value.intervals import Coverage, judge_intervals
 from transforms.value.metrics import Errors, auc, deciles, errors, ranks
 from transforms.value.models import orders_of_cohorts
 from transforms.value.sample import Floats, sample_of
@@ -45,7 +45,7 @@ PART = 0.5
 # A sum that is off by more than 15 %, than chance allows and than twice as much as the best of all, is wrong.
 MOST_BIAS, _SIGMAS, _TIMES = 0.15, 2.0, 2.0
 MOST_ORDERS = 7
-# Of so many customers the share within their intervals is known to 0.2 %.
+# Of half as many customers the share within their intervals is known to 0.2 %.
 _COVERED_CUSTOMERS = 50_000
 
 
@@ -165,7 +165,7 @@ def _covered(
         model, *rules = parts_of(name)
         if contender.forecast is not None and model in fits:
             mean = contender.forecast[rows] if rules else None
-            found[name] = replace(contender, coverage=coverage(fits[model], some, window.holdout_days, mean))
+            found[name] = replace(contender, coverage=judge_intervals(fits[model], some, window.holdout_days, mean))
     return found
 
 

@@ -4,10 +4,16 @@ The intervals of :mod:`transforms.value.predict` say how well an expectation is 
 stray from it: with all that is unknown of rate and lifetime, given the history, the count of purchases lies in
 [low, high] with a probability of at least :data:`SHARE`, and below and above it with at most half of the rest each.
 Parameters are taken as they were estimated.
+
+The models know rates that never change. Where those of customers do, the more so the longer the time, the intervals of
+frequent buyers, whose past rate is known well, would be far too narrow: on The Complete Journey 66 % of the households
+lay within where 83 % should. So the backtest learns a *drift*, the variance of the factor between a customer's rate
+before and after the cut, by the likelihood of what came after it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +29,12 @@ _TAIL = (1 - SHARE) / 2
 # Histories come in the order of x, so that those of a chunk reach about as far, and a chunk fits into the cache.
 _CHUNK = 8_192
 _MOST_FACTOR = 1e6
+# Drifts that are tried: a rate that changes by 5 % up to one that changes by more than its size.
+_DRIFTS = 0.0025 * 2 ** (np.arange(20) / 2)
+# What a drift must add to the log-likelihood: chance alone adds as much one time in 40.
+_DRIFT_GAIN = 2.0
+# No count is less likely: the few customers who became others do not decide on the drift of all.
+_LEAST_LIKELY = 1e-6
 
 
 @dataclass(frozen=True)
@@ -39,19 +51,71 @@ class Intervals:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Share of customers whose count lay within its interval, and the share that the model itself expects there."""
+    """Share of customers whose count lay within its interval, the share that is expected there, and the drift."""
 
     actual: float
     expected: float
+    drift: float
 
 
-def likely_orders(fit: Fit, histories: Histories, horizon: int, mean: Floats | None = None) -> Intervals:
+def likely_orders(
+    fit: Fit, histories: Histories, horizon: int, mean: Floats | None = None, drift: float = 0.0
+) -> Intervals:
     """Intervals of the purchases within ``horizon`` days by a fitted model; no more than one a day.
 
     :param mean: expected purchases where these are not the model's own: rates of purchase of each customer are then
         multiplied by what makes them so.
+    :param drift: variance of what the rate of a customer is multiplied by over the horizon.
     """
-    model, parameters, parts = fit.model, fit.parameters, []
+    parts = [
+        central(mixture.spread(drift), place, p_alive, horizon)
+        for _, mixture, place, p_alive in _distributions(fit, histories, horizon, mean)
+    ]
+    nothing = (np.zeros(0),) * 3
+    return Intervals(*(np.concatenate(column) for column in zip(*parts or [nothing], strict=True)))
+
+
+def judge_intervals(fit: Fit, histories: Histories, horizon: int, mean: Floats | None = None) -> Coverage:
+    """How many of the customers bought as often ``later`` as their intervals say, for :func:`likely_orders`.
+
+    The drift is learned from half of the customers, the others are judged.
+    """
+    taught = np.random.default_rng(0).binomial(histories.weight.astype(np.int64), 0.5).astype(np.float64)
+    drift = _drift(fit, histories, taught, horizon, mean)
+    found = likely_orders(fit, histories, horizon, mean, drift)
+    weight = histories.weight - taught if taught.sum() < histories.weight.sum() else histories.weight
+    is_within = (found.low <= histories.later) & (histories.later <= found.high)
+    actual, expected = (float(np.average(share, weights=weight)) for share in (is_within, found.within))
+    return Coverage(actual, expected, drift)
+
+
+def _drift(fit: Fit, histories: Histories, weight: Floats, horizon: int, mean: Floats | None) -> float:
+    """The drift with which ``later`` is likeliest; 0 where none explains it clearly better."""
+    told = list(_distributions(fit, histories, horizon, mean))
+
+    def score(drift: float) -> float:
+        return sum(
+            float(
+                np.einsum("i,i", weight[rows], _log_likely(mixture.spread(drift), place, alive, histories.later[rows]))
+            )
+            for rows, mixture, place, alive in told
+        )
+
+    without = best = score(0.0)
+    found = 0.0
+    for drift in _DRIFTS:
+        reached_now = score(float(drift))
+        if reached_now < best:
+            break
+        best, found = reached_now, float(drift)
+    return found if best - without > _DRIFT_GAIN else 0.0
+
+
+def _distributions(
+    fit: Fit, histories: Histories, horizon: int, mean: Floats | None
+) -> Iterator[tuple[slice, CountMixture, NDArray[np.intp], Floats]]:
+    """Chunks of histories: distributions of those who are alive, where each history's stands, and P(alive)."""
+    model, parameters = fit.model, fit.parameters
     for start in range(0, len(histories.x), _CHUNK):
         rows = slice(start, start + _CHUNK)
         x, tx, t = histories.x[rows], histories.tx[rows], histories.t[rows]
@@ -59,23 +123,23 @@ def likely_orders(fit: Fit, histories: Histories, horizon: int, mean: Floats | N
         if mean is None:
             # Of one (x, T) there are many tx, and what follows from being alive depends on the former two alone.
             first, place = grouped(x, t)
-            mixture = model.counts_if_alive(parameters, x[first], t[first], float(horizon), 1.0)
+            yield rows, model.counts_if_alive(parameters, x[first], t[first], float(horizon), 1.0), place, p_alive
         else:
             own = p_alive * model.orders_if_alive(parameters, x, t, float(horizon))
             factor = np.divide(mean[rows], own, out=np.ones_like(own), where=own > 0)
             mixture = model.counts_if_alive(parameters, x, t, float(horizon), np.minimum(factor, _MOST_FACTOR))
-            place = np.arange(len(x))
-        parts.append(central(mixture, place, p_alive, horizon))
-    nothing = (np.zeros(0),) * 3
-    return Intervals(*(np.concatenate(column) for column in zip(*parts or [nothing], strict=True)))
+            yield rows, mixture, np.arange(len(x)), p_alive
 
 
-def coverage(fit: Fit, histories: Histories, horizon: int, mean: Floats | None = None) -> Coverage:
-    """How many of the customers bought as often ``later`` as their intervals say, for :func:`likely_orders`."""
-    found = likely_orders(fit, histories, horizon, mean)
-    is_within = (found.low <= histories.later) & (histories.later <= found.high)
-    actual, expected = (float(np.average(share, weights=histories.weight)) for share in (is_within, found.within))
-    return Coverage(actual, expected)
+def _log_likely(mixture: CountMixture, place: NDArray[np.intp], p_alive: Floats, count: Floats) -> Floats:
+    """Logarithm of P(X = count) of each customer."""
+    most = np.zeros_like(mixture.shape)
+    np.maximum.at(most, place, count)
+    table = reached(mixture, int(most.max()) + 1, np.full_like(most, -1.0))
+    table = np.vstack([np.ones_like(most), table])
+    k = count.astype(np.intp)
+    is_gone = np.where(k == 0, 1 - p_alive, 0.0)
+    return np.log(np.maximum(is_gone + p_alive * (table[k, place] - table[k + 1, place]), _LEAST_LIKELY))
 
 
 def central(

@@ -122,7 +122,7 @@ def _forecast(
                 verdict = Verdict(False, "no_model: no forecast can be made")
     with _step("write", seconds, progress):
         if chosen and likely:
-            intervals = _intervals(chosen, fits, known, window)
+            intervals = _intervals(chosen, backtest, fits, known, window)
             register_states(connection, known, chosen, propensity(likely, known), intervals, window)
             query = predictions_query(connection, settings, window, chosen, likely, spends)
         else:
@@ -180,12 +180,17 @@ def _orders(
     return parts[0] if len(parts) == 1 else Orders.mean_of(parts)
 
 
-def _intervals(chosen: Choice, fits: dict[str, Fit], known: Histories, window: Window) -> Intervals | None:
+def _intervals(
+    chosen: Choice, backtest: Backtest, fits: dict[str, Fit], known: Histories, window: Window
+) -> Intervals | None:
     model, *rules = parts_of(chosen.name)
     if model not in fits:
         return None
+    judged = backtest.contenders.get(chosen.name)
+    # Rates wander: over twice the time, after twice the history, they are twice as far off.
+    drift = judged.coverage.drift * window.horizon_days / window.holdout_days if judged and judged.coverage else 0.0
     mean = chosen.orders.expected[window.horizon_days] if rules else None
-    return likely_orders(fits[model], known, window.horizon_days, mean)
+    return likely_orders(fits[model], known, window.horizon_days, mean, drift)
 
 
 def _net_revenue(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:

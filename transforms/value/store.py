@@ -92,6 +92,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "auc_recency": "DOUBLE",
         "interval_coverage_rate": "DOUBLE",
         "interval_expected_rate": "DOUBLE",
+        "interval_drift": "DOUBLE",
         "loses_to_naive": "BOOLEAN",
     },
     "calibration_by_x": {

@@ -133,6 +133,7 @@ def backtest_metrics(backtest: Backtest, chosen: Choice | None) -> list[dict[str
                 "auc_recency": backtest.auc_recency,
                 "interval_coverage_rate": contender.coverage.actual if contender.coverage else None,
                 "interval_expected_rate": contender.coverage.expected if contender.coverage else None,
+                "interval_drift": contender.coverage.drift if contender.coverage else None,
                 "loses_to_naive": bool(told.mae > backtest.best_naive) if told else None,
             }
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +30,17 @@ class CountMixture:
     weight: Floats
     stay: Floats
     leave: float = 0.0
+
+    def spread(self, drift: float) -> CountMixture:
+        """The same where rates of purchase do not stay what they were, but are multiplied by a factor of mean 1 and
+        variance ``drift``, different for each customer. The product of two gamma distributed numbers is taken for the
+        gamma distributed one of its mean and variance; means stay, but where customers leave at purchases fall a bit.
+        """
+        if not drift:
+            return self
+        shape = 1 / (1 / self.shape + drift + drift / self.shape)
+        odds = self.p / (1 - self.p) * (self.shape / shape)
+        return replace(self, shape=shape, p=odds / (1 + odds))
 
 
 class PurchaseModel(Protocol):

@@ -18,5 +18,6 @@ select
     auc_recency,
     interval_coverage_rate,
     interval_expected_rate,
+    interval_drift,
     loses_to_naive
 from {{ source('value', 'backtest_metrics') }}
