@@ -21,7 +21,7 @@ from scipy.stats import nbinom, poisson
 from transforms.value.candidates import Fit
 from transforms.value.diagnostics import Verdict
 from transforms.value.fitting import Optimum
-from transforms.value.intervals import coverage, likely_orders, reached
+from transforms.value.intervals import judge_intervals, likely_orders, reached
 from transforms.value.models import BG_NBD, MBG_NBD, NBD, PARETO_NBD, POOLED, Cohorts, expected_orders
 from transforms.value.summary import Histories
 
@@ -175,9 +175,39 @@ def test_a_world_comes_as_its_model_says(model) -> None:
             assert abs((later[group] >= k).sum() - told.sum()) < 4 * chance + 1, (k, group.sum())
     found = likely_orders(of(model), known(x, tx, t), horizon)
     assert (later < found.low).mean() < 0.1 and (later > found.high).mean() < 0.1
-    seen = coverage(of(model), known(x, tx, t, later), horizon)
-    assert seen.expected > 0.8
-    assert seen.actual == pytest.approx(seen.expected, abs=0.006)
+    seen = judge_intervals(of(model), known(x, tx, t, later), horizon)
+    assert seen.expected > 0.8 and seen.drift <= 0.01
+    assert seen.actual == pytest.approx(seen.expected, abs=0.008)
+
+
+@each([NBD, PARETO_NBD, POOLED])
+def test_drift_widens_and_leaves_the_mean(model) -> None:
+    mixture = model.counts_if_alive(TYPICAL[model.name], X, T, 52.0, 1.0)
+    spread = reached(mixture.spread(0.3), 9_000, np.full_like(X, 1e-14))
+    expected = model.orders_if_alive(TYPICAL[model.name], X, T, 52.0)
+    assert spread.sum(axis=0) == pytest.approx(expected, rel=1e-9)
+    plain = reached(mixture, len(spread), np.full_like(X, -1.0))
+    ranks = 2 * np.arange(1, len(spread) + 1)[:, np.newaxis] - 1
+    squares = (ranks * spread).sum(axis=0), (ranks * plain).sum(axis=0)
+    assert (squares[0] > 1.02 * squares[1]).all()
+
+
+def test_drift_is_learned_from_what_came_and_makes_intervals_hold() -> None:
+    """Frequent buyers whose rates change by half: without drift a third of them would lie outside."""
+    random = np.random.default_rng(6)
+    size, drift = 4_000, 0.25
+    rate = random.gamma(4, 1 / 80, size)
+    t = random.integers(200, 400, size).astype(float)
+    x = random.poisson(rate * t).astype(float)
+    later = random.poisson(rate * random.gamma(1 / drift, drift, size) * 300).astype(float)
+    world = known(x, np.where(x > 0, t, 0), t, later)
+    fit = of(NBD, array(4, 80))
+    seen = judge_intervals(fit, world, 300)
+    assert drift / 1.5 < seen.drift < drift * 1.5
+    assert seen.actual == pytest.approx(seen.expected, abs=0.02)
+    narrow, wide = likely_orders(fit, world, 300), likely_orders(fit, world, 300, drift=seen.drift)
+    assert ((narrow.low <= later) & (later <= narrow.high)).mean() < 0.66
+    assert (wide.low <= narrow.low).all() and (wide.high >= narrow.high).all()
 
 
 @given(
@@ -256,7 +286,9 @@ def test_every_customer_of_a_run_has_the_interval_of_the_model_taken(outcome: Ou
     assert (rows["model"] == "pareto_nbd").all() and (low.dtype, high.dtype) == (pl.Int64, pl.Int64)
     assert (low <= high).all() and (high <= rows["horizon_days"]).all()
     (fit,) = outcome.table("model_runs").filter(role="chosen", part="purchases")["parameters"]
+    (told,) = outcome.table("backtest_metrics").filter(role="chosen").to_dicts()
     at = array(*json.loads(fit).values())
+    drift = told["interval_drift"] * 365 / told["holdout_days"]
     days = (
         invented(1_500)
         .group_by("customer_id")
@@ -267,7 +299,7 @@ def test_every_customer_of_a_run_has_the_interval_of_the_model_taken(outcome: Ou
         )
     )
     histories = known(*(days.sort("customer_id")[name].cast(pl.Float64).to_numpy() for name in ("x", "tx", "t")))
-    expected = likely_orders(of(PARETO_NBD, at), histories, 365)
+    expected = likely_orders(of(PARETO_NBD, at), histories, 365, drift=drift)
     assert (low.to_list(), high.to_list()) == (expected.low.tolist(), expected.high.tolist())
 
 
