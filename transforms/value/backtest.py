@@ -45,8 +45,8 @@ PART = 0.5
 # A sum that is off by more than 15 %, than chance allows and than twice as much as the best of all, is wrong.
 MOST_BIAS, _SIGMAS, _TIMES = 0.15, 2.0, 2.0
 MOST_ORDERS = 7
-# Of half as many customers the share within their intervals is known to 0.2 %.
-_COVERED_CUSTOMERS = 50_000
+# Of half as many customers the share within their intervals is known to 0.3 %.
+_COVERED_CUSTOMERS = 20_000
 
 
 @dataclass(frozen=True)

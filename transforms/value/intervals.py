@@ -135,7 +135,7 @@ def _log_likely(mixture: CountMixture, place: NDArray[np.intp], p_alive: Floats,
     """Logarithm of P(X = count) of each customer."""
     most = np.zeros_like(mixture.shape)
     np.maximum.at(most, place, count)
-    table = reached(mixture, int(most.max()) + 1, np.full_like(most, -1.0))
+    table = reached(mixture, most + 1, np.full_like(most, -1.0))
     table = np.vstack([np.ones_like(most), table])
     k = count.astype(np.intp)
     is_gone = np.where(k == 0, 1 - p_alive, 0.0)
@@ -153,7 +153,7 @@ def central(
     surest = np.zeros_like(mixture.shape)
     np.maximum.at(surest, place, p_alive)
     with np.errstate(divide="ignore"):
-        table = reached(mixture, most, _TAIL / surest)
+        table = reached(mixture, np.full_like(surest, most), _TAIL / surest)
         high = _rows_above(table, place, _TAIL / p_alive)
         low = _rows_above(table, place, (1 - _TAIL) / p_alive)
     # Nought is always reached, and what lies above the last row is not.
@@ -162,18 +162,18 @@ def central(
     return low.astype(np.float64), high.astype(np.float64), at_least_low - p_alive * table[high, place]
 
 
-def reached(mixture: CountMixture, most: int, least: Floats) -> Floats:
-    """P(X ≥ k) of each distribution, a row for each k = 1, 2, … ``most``; it ends at the first k where nobody reaches
-    more than ``least``. Rows of a distribution whose own end has come may be zero."""
+def reached(mixture: CountMixture, most: Floats, least: Floats) -> Floats:
+    """P(X ≥ k) of each distribution, a row for each k = 1, 2, …; a distribution ends at ``most``, or where no more than
+    ``least`` reach k, and may be told as 0 beyond."""
     shape, p, stay, rows = mixture.shape, mixture.p, mixture.stay, np.arange(len(mixture.shape))
     now = mixture.weight * np.exp(shape * np.log1p(-p))
     reach, stays = 1 - now.sum(axis=0), np.ones_like(shape)
     table = []
-    for k in range(1, most + 1):
+    for k in range(1, int(most.max(initial=0)) + 1):
         row = np.zeros(len(mixture.shape))
         row[rows] = reach * stays
         table.append(row)
-        goes_on = row[rows] > least[rows]
+        goes_on = (row[rows] > least[rows]) & (k < most[rows])
         left = np.count_nonzero(goes_on)
         if not left:
             break

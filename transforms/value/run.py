@@ -188,7 +188,9 @@ def _intervals(
         return None
     judged = backtest.contenders.get(chosen.name)
     # Rates wander: over twice the time, after twice the history, they are twice as far off.
-    drift = judged.coverage.drift * window.horizon_days / window.holdout_days if judged and judged.coverage else 0.0
+    drift = (
+        judged.coverage.drift * window.horizon_days / max(window.holdout_days, 1) if judged and judged.coverage else 0.0
+    )
     mean = chosen.orders.expected[window.horizon_days] if rules else None
     return likely_orders(fits[model], known, window.horizon_days, mean, drift)
 

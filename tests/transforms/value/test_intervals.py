@@ -64,7 +64,7 @@ def known(x=X, tx=TX, t=T, later=None) -> Histories:
 def reaching(model, horizon: float, factor: float | np.ndarray = 1.0, most: int = 3_000, history=(X, T)) -> np.ndarray:
     """P(X ≥ k) of customers who are alive, k = 1, 2, … in rows."""
     mixture = model.counts_if_alive(TYPICAL[model.name], *history, horizon, factor)
-    return reached(mixture, most, np.full_like(history[0], 1e-14))
+    return reached(mixture, np.full_like(history[0], most), np.full_like(history[0], 1e-14))
 
 
 @each()
@@ -92,7 +92,7 @@ def test_a_mean_that_no_rate_brings_is_drawn_to_the_largest() -> None:
     """With a = 3, b = 2 somebody who bought once leaves after (3 + 2 + 1) / (3 − 1) = 3 purchases, however often they
     come."""
     mixture = MBG_NBD.counts_if_alive(array(0.5, 6, 3, 2), array(1), array(39), 52.0, np.array([1e5]))
-    assert reached(mixture, 5_000, array(1e-14)).sum() == pytest.approx(3, rel=0.01)
+    assert reached(mixture, array(5_000), array(1e-14)).sum() == pytest.approx(3, rel=0.01)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_counts_of_pareto_nbd_agree_with_plain_integration(parameters, x: float,
     longest = np.log1p(horizon / age)
     at_rate = (r + x) / (alpha + t) * horizon
     mixture = PARETO_NBD.counts_if_alive(array(*parameters), array(x), array(t), horizon, 1.0)
-    found = reached(mixture, 3_000, array(0))[:, 0]
+    found = reached(mixture, array(3_000), array(0))[:, 0]
     for k in sorted({1, 2, max(1, int(at_rate / 3)), max(1, int(at_rate)), int(at_rate * 1.2) + 1}):
 
         def leaving(y: float, k: int = k) -> float:
@@ -167,7 +167,9 @@ def test_a_world_comes_as_its_model_says(model) -> None:
     customers, horizon = 60_000, 50
     x, tx, t, later = simulated(model.name, customers, float(horizon))
     mixture = model.counts_if_alive(TYPICAL[model.name], x, t, float(horizon), 1.0)
-    likely = model.p_alive(TYPICAL[model.name], x, tx, t) * reached(mixture, 12, np.full_like(x, 1e-14))
+    likely = model.p_alive(TYPICAL[model.name], x, tx, t) * reached(
+        mixture, np.full_like(x, 12), np.full_like(x, 1e-14)
+    )
     for group in (x == 0, x == 1, (x > 1) & (x < 6), x > 5):
         for k in (1, 2, 3, 5, 8, 12):
             told = likely[k - 1, group]
@@ -183,10 +185,10 @@ def test_a_world_comes_as_its_model_says(model) -> None:
 @each([NBD, PARETO_NBD, POOLED])
 def test_drift_widens_and_leaves_the_mean(model) -> None:
     mixture = model.counts_if_alive(TYPICAL[model.name], X, T, 52.0, 1.0)
-    spread = reached(mixture.spread(0.3), 9_000, np.full_like(X, 1e-14))
+    spread = reached(mixture.spread(0.3), np.full_like(X, 9_000), np.full_like(X, 1e-14))
     expected = model.orders_if_alive(TYPICAL[model.name], X, T, 52.0)
     assert spread.sum(axis=0) == pytest.approx(expected, rel=1e-9)
-    plain = reached(mixture, len(spread), np.full_like(X, -1.0))
+    plain = reached(mixture, np.full_like(X, len(spread)), np.full_like(X, -1.0))
     ranks = 2 * np.arange(1, len(spread) + 1)[:, np.newaxis] - 1
     squares = (ranks * spread).sum(axis=0), (ranks * plain).sum(axis=0)
     assert (squares[0] > 1.02 * squares[1]).all()
