@@ -97,15 +97,18 @@ class ParetoNbd:
 
         The customer is still there after a time u with the probability ((β+T)/(β+T+u))^s. So purchases are
         NB(r+x, u/(α+T+u)) with u the horizon for those who stay over it, else the time of leaving, which is integrated
-        over y = ln((β+T+u)/(β+T)), of density s·exp(−sy).
+        over ln(1 + u/c), c being the smaller of α+T and β+T, so that neither purchases nor leaving change too steeply.
         """
         r, alpha, s, beta = parameters
-        # Of those who leave later than 30/s in y there are e⁻³⁰.
-        longest = np.minimum(np.log1p(horizon / (beta + t)), _STEEP / s)
-        y = longest * _STAYS
-        times = np.concatenate([(beta + t) * np.expm1(y), ((beta + t) * np.expm1(longest))[np.newaxis]])
-        weight = np.concatenate([longest * _STAY_WEIGHTS * s * np.exp(-s * y), np.exp(-s * longest)[np.newaxis]])
-        odds = factor * times / (alpha + t)
+        age = beta + t
+        # Later than this there are e⁻³⁰ who have not left.
+        longest = np.minimum(np.log1p(horizon / age), _STEEP / s)
+        last, scale = age * np.expm1(longest), np.minimum(alpha, beta) + t
+        span = np.log1p(last / scale)
+        times = scale * np.expm1(span * _STAYS)
+        leaving = span * _STAY_WEIGHTS * (scale + times) * s / age * np.exp(-(s + 1) * np.log1p(times / age))
+        odds = factor * np.concatenate([times, last[np.newaxis]]) / (alpha + t)
+        weight = np.concatenate([leaving, np.exp(-s * longest)[np.newaxis]])
         return CountMixture(r + x, odds / (1 + odds), weight, np.ones_like(x))
 
 
