@@ -104,10 +104,10 @@ def _drift(fit: Fit, histories: Histories, weight: Floats, horizon: int, mean: F
     without = best = score(0.0)
     found = 0.0
     for drift in _DRIFTS:
-        reached_now = score(float(drift))
-        if reached_now < best:
+        told_now = score(float(drift))
+        if told_now < best:
             break
-        best, found = reached_now, float(drift)
+        best, found = told_now, float(drift)
     return found if best - without > _DRIFT_GAIN else 0.0
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from transforms.publishing.report import wording
-from transforms.publishing.report.value import figures
+from transforms.publishing.report.value import backtest, forecast, names, retention, segments, tiles
 from transforms.publishing.report.value.content import ValueReport, read_value_report
 from transforms.publishing.report.write import ReportPages, publication_name, rendered, write_pages
 from transforms.settings import Settings
@@ -33,22 +33,22 @@ def render(report: ValueReport) -> str:
     values: dict[str, Any] = {
         "report": report,
         "publication": report.publication,
-        "tiles": figures.tiles(report),
-        "forecast_sentence": figures.forecast_sentence(report),
-        "intervals_sentence": figures.intervals_sentence(report),
-        "is_sound": figures.is_sound(report),
-        "forecast_scope": figures.forecast_scope(report),
-        "cells": figures.segment_map(report),
-        "causes": figures.CAUSES,
-        "matrix": figures.migration(report),
-        "distributions": figures.distributions(report),
-        "backtest": list(figures.backtest(report)),
-        "retention": list(figures.retention(report)),
-        "cohorts": figures.cohorts(report),
+        "tiles": tiles.tiles(report),
+        "forecast_sentence": forecast.forecast_sentence(report),
+        "intervals_sentence": backtest.intervals_sentence(report),
+        "is_sound": forecast.is_sound(report),
+        "forecast_scope": forecast.forecast_scope(report),
+        "cells": segments.segment_map(report),
+        "causes": segments.CAUSES,
+        "matrix": segments.migration(report),
+        "distributions": forecast.distributions(report),
+        "backtest": list(backtest.backtest(report)),
+        "retention": list(retention.retention(report)),
+        "cohorts": retention.cohorts(report),
         "cohort_months": max((len(one.rates) - 1 for one in report.cohorts), default=0),
-        "models": figures.MODELS,
-        "reason_of": figures.reason_of,
-        "number": figures.number,
+        "models": names.MODELS,
+        "reason_of": names.reason_of,
+        "number": names.number,
         "say": wording,
     }
     return rendered("value.html.j2", "value.css", values)
