@@ -16,7 +16,7 @@ from tests.transforms.publishing.report.valued import ValuedCompany, settings_wi
 from transforms.publishing import PublicationError
 from transforms.publishing.report.value import write_value_report
 from transforms.publishing.report.value.charts import Series, bars, lines, ticks
-from transforms.publishing.report.value.content import bounds
+from transforms.publishing.report.value.read import bounds
 
 
 def page_of(home: Path, company: ValuedCompany) -> Page:

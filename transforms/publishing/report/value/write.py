@@ -7,7 +7,8 @@ from typing import Any
 
 from transforms.publishing.report import wording
 from transforms.publishing.report.value import backtest, forecast, names, retention, segments, tiles
-from transforms.publishing.report.value.content import ValueReport, read_value_report
+from transforms.publishing.report.value.content import ValueReport
+from transforms.publishing.report.value.read import read_value_report
 from transforms.publishing.report.write import ReportPages, publication_name, rendered, write_pages
 from transforms.settings import Settings
 
