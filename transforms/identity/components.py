@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 Nodes = npt.NDArray[np.int32]
+Found = TypeVar("Found")
 
 
 def connected(nodes: int, left: npt.NDArray[np.integer], right: npt.NDArray[np.integer]) -> Nodes:
@@ -25,32 +32,65 @@ def least_connected(nodes: int, left: npt.NDArray[np.integer], right: npt.NDArra
     shape: contraction by neighbours, as in Splink, takes minutes on a chain of a hundred thousand.
     """
     above = np.arange(nodes, dtype=np.int32)
-    first = True
+    is_first = True
     while len(left):
-        greater = np.maximum(left, right)
-        np.minimum.at(above, greater, np.minimum(left, right).astype(np.int32, copy=False))
+        # Of several edges that hook one root, any may win, whichever thread comes last: all of them lead downwards.
+        _by_blocks(partial(_hook, above, left, right), len(left))
         # In the first round any node may have been hooked, later few roots have.
-        above = _flat(above) if first else _flat_at(above, greater)
-        left, right = above[left], above[right]
-        apart = left != right
-        left, right = left[apart], right[apart]
-        first = False
-    return _flat(above)
-
-
-def _flat(above: Nodes) -> Nodes:
-    """Point every node at its root."""
-    while not np.array_equal(higher := above[above], above):
-        above = higher
+        _flatten(above, _deep(above) if is_first else np.maximum(left, right))
+        kept = _by_blocks(partial(_still_apart, above, left, right), len(left))
+        left, right = (np.concatenate([pair[side] for pair in kept]) for side in (0, 1))
+        is_first = False
+    _flatten(above, _deep(above))
     return above
 
 
-def _flat_at(above: Nodes, nodes: npt.NDArray[np.integer]) -> Nodes:
-    """Point some nodes at their roots, in place."""
-    now = above[nodes]
-    while not np.array_equal(higher := above[now], now):
-        above[nodes] = now = higher
-    return above
+def _hook(above: Nodes, left: npt.NDArray[np.integer], right: npt.NDArray[np.integer], block: slice) -> None:
+    above[np.maximum(left[block], right[block])] = np.minimum(left[block], right[block])
+
+
+def _deep(above: Nodes) -> npt.NDArray[np.intp]:
+    """Nodes whose parent is no root: whoever's parent is one stays where it is."""
+
+    def deep(block: slice) -> npt.NDArray[np.intp]:
+        parent = above[block]
+        return np.flatnonzero(above[parent] != parent) + block.start
+
+    return np.concatenate([np.empty(0, np.intp), *_by_blocks(deep, len(above))])
+
+
+def _flatten(above: Nodes, nodes: npt.NDArray[np.integer]) -> None:
+    """Point some nodes at their roots, in place; all on the way there must be among them."""
+    while len(nodes):
+        parent = above[nodes]
+        higher = above[parent]
+        above[nodes] = higher
+        nodes = nodes[higher != parent]
+
+
+def _still_apart(
+    above: Nodes, left: npt.NDArray[np.integer], right: npt.NDArray[np.integer], block: slice
+) -> tuple[Nodes, Nodes]:
+    low, high = above[left[block]], above[right[block]]
+    apart = low != high
+    return low[apart], high[apart]
+
+
+def _by_blocks(work: Callable[[slice], Found], length: int) -> list[Found]:
+    """Do some work for every block of a length, in order or, where there is much of it, by all processors.
+
+    A block stays within the processor's cache, and NumPy lets other threads go on while it indexes, sorts or computes.
+    """
+    blocks = [slice(start, min(start + _BLOCK, length)) for start in range(0, length, _BLOCK)]
+    if len(blocks) < _MANY:
+        return [work(block) for block in blocks]
+    with ThreadPoolExecutor(_PROCESSORS) as pool:
+        return list(pool.map(work, blocks))
+
+
+_BLOCK = 1 << 17
+_MANY = 8
+_PROCESSORS = os.cpu_count() or 1
 
 
 def clusters_of_edges(connection: duckdb.DuckDBPyConnection, edges: str, left: str, right: str) -> None:
@@ -105,9 +145,6 @@ def numbered(values: npt.NDArray[np.int64], hash_bits: int = 64) -> tuple[npt.ND
         found += len(distinct)
         start = end
     return nodes[:found], index
-
-
-_BLOCK = 1 << 17
 
 
 def _words(values: npt.NDArray[np.int64], hash_bits: int, position_bits: np.uint64) -> npt.NDArray[np.uint64]:

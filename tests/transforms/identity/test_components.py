@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import time
+from unittest.mock import patch
 
 import duckdb
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
+from transforms.identity import components as module
 from transforms.identity.components import clusters_of_edges, components, connected, first_held, numbered
 
 Pairs = list[tuple[int, int]]
@@ -42,6 +47,26 @@ def test_components_are_what_spreading_reaches(graph: tuple[int, Pairs]) -> None
     nodes, edges = graph
     left, right = np.array(edges, dtype=np.int32).reshape(-1, 2).T
     assert partition(connected(nodes, left, right)) == by_spreading(nodes, edges)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), st.lists(st.tuples(*[st.integers(0, n - 1)] * 2)))))
+def test_they_are_so_by_several_threads_too(graph: tuple[int, Pairs]) -> None:
+    nodes, edges = graph
+    left, right = np.array(edges, dtype=np.int32).reshape(-1, 2).T
+    with patch.object(module, "_BLOCK", 3), patch.object(module, "_MANY", 2), patch.object(module, "_PROCESSORS", 3):
+        assert partition(connected(nodes, left, right)) == by_spreading(nodes, edges)
+
+
+@pytest.mark.parametrize("edges_per_node", [0.4, 0.6, 3.0])
+def test_a_large_graph_has_the_components_that_scipy_finds(edges_per_node: float) -> None:
+    """Large enough for threads that write the same array at once."""
+    nodes = 1_500_000
+    left, right = np.random.default_rng(3).integers(0, nodes, (2, int(nodes * edges_per_node)), dtype=np.int32)
+    count, labels = connected_components(coo_array((np.ones(len(left)), (left, right)), (nodes, nodes)))
+    found = connected(nodes, left, right)
+    assert found.max() + 1 == count
+    assert len(np.unique(labels.astype(np.int64) * nodes + found)) == count
 
 
 def test_no_nodes_have_no_components() -> None:
