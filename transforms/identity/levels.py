@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from transforms.identity.limits import ALONE, BOTH_TIMES, Guarded, Ints, Limits,
 from transforms.identity.tenures import Days, seen_alone, split
 
 BEYOND = "would join customers beyond the limits of one customer"
+BESIDE = "in common of customers who have others of their own"
 
 
 def merge_by_level(
@@ -30,17 +32,12 @@ def merge_by_level(
     cut: list[tuple[Ints, Ints, int]] = []
     tenures: list[Tenure] = []
     for level in range(len(limits.names)):
-        if limits.alone_days[level]:
-            alone = seen_alone(matrix[:, level], state.of_row, days, int(limits.alone_days[level]))
-            cut.append((alone, matrix[alone, level].astype(np.int64), ALONE))
-            matrix[alone, level] = -1
-        if limits.idle_days[level]:
-            whole = matrix[:, level].copy()
-            next_node = len(outcome.cluster) + len(tenures)
-            matrix[:, level], found, nobodys = split(whole, state.of_row, days, int(limits.idle_days[level]), next_node)
-            tenures += found
-            cut.append((nobodys, whole[nobodys].astype(np.int64), BOTH_TIMES))
-        _merge_level(state, level, matrix[:, level], outcome)
+        ahead = _look_ahead(state, level, matrix, outcome, days) if limits.beside[level] else None
+        next_node = len(outcome.cluster) + len(tenures)
+        matrix[:, level], found, parts = _in_time(state, level, matrix[:, level], days, next_node)
+        tenures += found
+        cut += parts
+        _merge_level(state, level, matrix[:, level], outcome, ahead)
     cluster_of_own: dict[int, int] = {}
     for nodes, clusters in state.settled:
         is_own = nodes >= len(outcome.cluster)
@@ -97,9 +94,44 @@ class _Bridges:
         self.marked = self.marked.where(self.accepted[self.marked.things])
 
 
-def _merge_level(state: _Customers, level: int, column: Nodes, outcome: Guarded) -> None:
+def _in_time(
+    state: _Customers, level: int, column: Nodes, days: Days, next_node: int
+) -> tuple[Nodes, list[Tenure], list[tuple[Ints, Ints, int]]]:
+    """The values of a level as their owners had them: the column, tenures, and what is nobody's.
+
+    :param next_node: number of the first tenure.
+    """
+    column, limits = column.copy(), state.limits
+    tenures: list[Tenure] = []
+    cut: list[tuple[Ints, Ints, int]] = []
+    if limits.alone_days[level]:
+        alone = seen_alone(column, state.of_row, days, int(limits.alone_days[level]))
+        cut.append((alone, column[alone].astype(np.int64), ALONE))
+        column[alone] = -1
+    if limits.idle_days[level]:
+        whole = column
+        column, tenures, nobodys = split(whole, state.of_row, days, int(limits.idle_days[level]), next_node)
+        cut.append((nobodys, whole[nobodys].astype(np.int64), BOTH_TIMES))
+    return column, tenures, cut
+
+
+def _look_ahead(state: _Customers, level: int, matrix: Nodes, outcome: Guarded, days: Days) -> _Customers:
+    """The customers whom weaker types would make if this level joined nobody."""
+    ahead, nodes = copy(state), len(outcome.cluster)
+    ahead.of_row = state.of_row.copy()
+    for weaker in range(level + 1, matrix.shape[1]):
+        column, _, _ = _in_time(ahead, weaker, matrix[:, weaker], days, nodes)
+        _merge_level(ahead, weaker, column, Guarded.empty(nodes))
+    return ahead
+
+
+def _merge_level(
+    state: _Customers, level: int, column: Nodes, outcome: Guarded, ahead: _Customers | None = None
+) -> None:
     bridges = _Bridges(column, state.of_row, state.apart)
-    _contest_shared(state, level, bridges, outcome)
+    _contest_shared(state, level, bridges, (bridges.value, bridges.customer), outcome)
+    if ahead:
+        _contest_joint(ahead, level, bridges, outcome)
     if len(bridges.marked):
         bridges.contest(bridges.marked.torn(), NEVER, outcome)
     beyond, apart = _merges_beyond_limits(state, level, bridges)
@@ -118,15 +150,57 @@ def _merge_level(state: _Customers, level: int, column: Nodes, outcome: Guarded)
     state.counts = counts
 
 
-def _contest_shared(state: _Customers, level: int, bridges: _Bridges, outcome: Guarded) -> None:
-    """Contest values that touch too many customers who have a stronger type."""
-    names = state.limits.names
+def _contest_shared(
+    state: _Customers, level: int, bridges: _Bridges, pairs: tuple[Ints, Ints], outcome: Guarded
+) -> None:
+    """Contest values that touch too many customers who have a stronger type.
+
+    :param pairs: values, and the customers whom they touch.
+    """
+    names, (value, customer) = state.limits.names, pairs
     for stronger in np.flatnonzero(state.limits.shared[level, :level]):
         limit = int(state.limits.shared[level, stronger])
-        has_type = state.counts[bridges.customer, stronger] > 0
-        customers = np.bincount(bridges.value[has_type], minlength=len(bridges.nodes))
+        has_type = state.counts[customer, stronger] > 0
+        customers = np.bincount(value[has_type], minlength=len(bridges.nodes))
         reason = f"{names[level]} of more than {limit} customers with {names[stronger]}"
-        bridges.contest(np.flatnonzero(customers > limit), reason, outcome)
+        bridges.contest(np.flatnonzero(bridges.accepted & (customers > limit)), reason, outcome)
+
+
+def _contest_joint(ahead: _Customers, level: int, bridges: _Bridges, outcome: Guarded) -> None:
+    """Contest values that join customers whom weaker types, left alone, keep apart.
+
+    A couple's card joins his account and her loyalty card before her telephone is asked whose card that is, and then
+    her telephone looks shared. So the weaker types, which are the more personal, are asked first.
+
+    :param ahead: the customers whom weaker types would make.
+    """
+    owner = ahead.of_row[bridges.rows]
+    known = (owner >= 0) & bridges.accepted[bridges.index]
+    value, customer = distinct_pairs(bridges.index[known], owner[known])
+    _contest_shared(ahead, level, bridges, (value, customer), outcome)
+    kept = bridges.accepted[value]
+    joint = _joint(value[kept], customer[kept], int(ahead.limits.beside[level]))
+    bridges.contest(joint, f"only {ahead.limits.names[level]} {BESIDE}", outcome)
+
+
+def _joint(value: Ints, customer: Ints, most: int) -> Ints:
+    """Values that are all that their customers share, where so many of these have values of their own beside."""
+    customers = np.bincount(value)
+    has_own = np.zeros(int(customer.max(initial=-1)) + 1, dtype=bool)
+    has_own[customer[customers[value] == 1]] = True
+    beside = np.bincount(value[has_own[customer]], minlength=len(customers))
+    values_of: dict[int, list[int]] = {}
+    customers_of: dict[int, list[int]] = {}
+    joins = customers[value] > 1
+    for one, other in zip(value[joins].tolist(), customer[joins].tolist(), strict=True):
+        values_of.setdefault(other, []).append(one)
+        customers_of.setdefault(one, []).append(other)
+    found: list[int] = []
+    for this in np.flatnonzero((customers > 1) & (beside >= most)).tolist():
+        others = [other for held in customers_of[this] for other in values_of[held] if other != this]
+        if len(set(others)) == len(others):  # no other is with two of them
+            found.append(this)
+    return np.array(found, dtype=np.int64)
 
 
 def _merged(state: _Customers, level: int, bridges: _Bridges) -> tuple[Ints, Ints]:

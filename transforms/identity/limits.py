@@ -38,6 +38,8 @@ class Limits:
     alone_days: Ints
     per_link: Ints
     """Identifiers of a level that both ends of a model's link may have together."""
+    beside: Ints
+    """A value of a level joins fewer customers than this who have others of their own; 0 means no limit."""
 
     @classmethod
     def of(cls, policy: Policy) -> Limits:
@@ -51,6 +53,7 @@ class Limits:
             per_link=np.array(
                 [policy.links.per_customer.get(name, policy.identifiers_per_customer) for name in names], dtype=np.int64
             ),
+            beside=np.array([policy.types[name].shared_beside or 0 for name in names], dtype=np.int64),
             idle_days=np.array([policy.types[name].idle_days or 0 for name in names], dtype=np.int64),
             alone_days=np.array([policy.types[name].alone_days or 0 for name in names], dtype=np.int64),
         )
@@ -64,7 +67,9 @@ class Limits:
         # A value that brings together n customers with a type lies in a component with n values of it.
         weaker = np.tril(self.shared, -1)
         smallest = np.where(weaker > 0, weaker, np.iinfo(np.int64).max).min(axis=0)
-        return self.broken(counts) | (counts > smallest).any(axis=1)
+        # One value is shared, and each customer beside it has another.
+        beside = (self.beside > 0) & (counts > self.beside)
+        return self.broken(counts) | (counts > smallest).any(axis=1) | beside.any(axis=1)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class TypePolicy(BaseModel):
     tier: int = Field(ge=1, le=9)
     per_customer: PositiveInt
     shared_beyond: dict[IdentifierType, PositiveInt] = {}
+    shared_beside: PositiveInt | None = None
     idle_days: PositiveInt | None = None
     alone_days: PositiveInt | None = None
 

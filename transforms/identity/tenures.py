@@ -5,7 +5,8 @@ before and after the pause have nothing in common, it belonged to the one and th
 the other. A customer who is seen on both sides of the pause has merely been away. Observations that hold nothing else
 and reach over a pause are nobody's: the value's records of that time cannot be told apart. Nor does anybody own those
 that hold nothing else and lie long before or after all who are known by it: a telephone that was sold shows up in a
-shop before its new owner has given a name.
+shop before its new owner has given a name. Such an observation may itself reach over the pause: where it must have
+rested for long and goes on long after its owner, or began long before anything of its owner, it is nobody's either.
 """
 
 from __future__ import annotations
@@ -24,19 +25,23 @@ _DAYS = 1 << 20  # more days than any calendar holds
 
 @dataclass(frozen=True)
 class Days:
-    """First and last day on which each observation was seen, as days since 1970."""
+    """First and last day on which each observation was seen, as days since 1970.
+
+    ``rest``: days for which it was not seen in between, at least once.
+    """
 
     first: Ints
     last: Ints
+    rest: Ints
 
     @classmethod
     def always(cls, rows: int) -> Days:
         """Of observations without times: all seen on one day."""
-        return cls(np.zeros(rows, np.int64), np.zeros(rows, np.int64))
+        return cls(*(np.zeros(rows, np.int64) for _ in range(3)))
 
     def of(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Days:
         """Those of some observations."""
-        return Days(self.first[rows], self.last[rows])
+        return Days(self.first[rows], self.last[rows], self.rest[rows])
 
 
 def _stays(values: Nodes, days: Days, idle_days: int) -> tuple[Ints, Ints]:
@@ -88,9 +93,11 @@ def _several(values: npt.NDArray[np.integer], others: npt.NDArray[np.integer]) -
 
 
 def seen_alone(column: Nodes, owner: npt.NDArray[np.integer], days: Days, alone_days: int) -> npt.NDArray[np.int64]:
-    """Observations without an owner that lie too far from all observations of their value that have one.
+    """Observations without an owner that are none of those who are known by their value.
 
-    A value that nobody is known by has no owner to be far from.
+    They lie too far from all observations of the value that have an owner; or they reach too far beyond these and have
+    rested for as long; or they begin too long before any observation of the owners. A value that nobody is known by has
+    no owner to be far from.
 
     :param owner: of each observation the customer, or a stronger identifier; -1 for none.
     """
@@ -115,7 +122,20 @@ def seen_alone(column: Nodes, owner: npt.NDArray[np.integer], days: Days, alone_
     after[after] &= column[owned[position[after]]] == column[alone[after]]
     ahead = first[position[after]] - (base[alone] + days.last[alone])[after]
     far[after] = np.minimum(far[after], ahead)
-    return alone[far > alone_days]
+    of_owner = _least(owner[owner >= 0], days.first[owner >= 0])[owner[owned]]
+    known = _least(column[owned], of_owner)[column[alone]]
+    earliest = _least(column[owned], days.first[owned])[column[alone]]
+    latest = -_least(column[owned], -days.last[owned])[column[alone]]
+    reach = np.maximum(earliest - days.first[alone], days.last[alone] - latest)
+    has_rested = np.minimum(reach, days.rest[alone]) > alone_days
+    return alone[(far > alone_days) | has_rested | (known - days.first[alone] > alone_days)]
+
+
+def _least(things: npt.NDArray[np.integer], numbers: Ints) -> Ints:
+    """The least number of each thing."""
+    least = np.full(int(things.max(initial=-1)) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(least, things, numbers)
+    return least
 
 
 def split(column: Nodes, of_row: Ints, days: Days, idle_days: int, next_node: int) -> tuple[Nodes, list[Tenure], Ints]:
