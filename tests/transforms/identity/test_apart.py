@@ -100,7 +100,7 @@ def test_a_value_changes_hands_only_over_a_pause_and_between_customers_who_share
     """``rows``: customer (or none), first day and length of stay of each observation of one value."""
     rows = data.draw(st.permutations(rows))
     customers = np.array([c for c, _, _ in rows], dtype=np.int64)
-    days = Days(np.array([d for _, d, _ in rows]), np.array([d + more for _, d, more in rows]))
+    days = Days(*(np.array(days) for days in zip(*((d, d + more, 0) for _, d, more in rows), strict=True)))
     column, tenures, nobodys = split(np.zeros(len(rows), dtype=np.int32), customers, days, idle_days=60, next_node=10)
     assert set(column[nobodys].tolist()) <= {-1} and all(customers[nobodys] < 0)
     owners = {t.own: {int(c) for c in customers[column == t.own] if c >= 0} for t in tenures}
@@ -115,23 +115,31 @@ def test_a_value_changes_hands_only_over_a_pause_and_between_customers_who_share
 
 @given(
     st.lists(
-        st.tuples(st.integers(-1, 3), st.integers(-1, 2), st.integers(0, 40), st.integers(0, 15)),
+        st.tuples(st.integers(-1, 3), st.integers(-1, 2), st.integers(0, 40), st.integers(0, 15), st.integers(0, 15)),
         min_size=1,
         max_size=20,
     ),
     st.integers(1, 20),
 )
 def test_who_is_seen_alone_is_told_by_the_days_of_the_owners(
-    rows: list[tuple[int, int, int, int]], alone_days: int
+    rows: list[tuple[int, int, int, int, int]], alone_days: int
 ) -> None:
     """Against the definition, pair by pair."""
-    value, owner, first, length = (np.array(column) for column in zip(*rows, strict=True))
+    value, owner, first, length, rest = (np.array(column) for column in zip(*rows, strict=True))
     last = first + length
+    rest = np.minimum(rest, length)
     expected = [
         row
         for row in range(len(rows))
         if value[row] >= 0 > owner[row]
         and (owned := [o for o in range(len(rows)) if value[o] == value[row] and owner[o] >= 0])
-        and all(max(first[row] - last[o], first[o] - last[row]) > alone_days for o in owned)
+        and (
+            all(max(first[row] - last[o], first[o] - last[row]) > alone_days for o in owned)
+            or (
+                rest[row] > alone_days
+                and max(first[owned].min() - first[row], last[row] - last[owned].max()) > alone_days
+            )
+            or all(first[o] - first[row] > alone_days for o in range(len(rows)) if owner[o] in owner[owned])
+        )
     ]
-    assert seen_alone(value.astype(np.int32), owner, Days(first, last), alone_days).tolist() == expected
+    assert seen_alone(value.astype(np.int32), owner, Days(first, last, rest), alone_days).tolist() == expected

@@ -74,6 +74,36 @@ def test_a_sold_telephone_that_is_seen_before_its_new_owner_has_a_name_is_nobody
     assert [later.customer_of(row) for row in rows] == [ann, None, None]
 
 
+def test_sightings_that_reach_over_the_sale_of_a_telephone_are_nobodys(town: Town) -> None:
+    """One combination holds the shop visits of both owners: two sightings, and months between them."""
+    ann = seen("shop", day=10, device_id="device-1", email="ann@example.com")
+    visits = seen("till", day=12, until=120, records=2, device_id="device-1")
+    outcome = town.resolve([ann, visits])
+    assert outcome.customer_of(visits) is None
+    assert outcome.customer("device_id", "device-1") == outcome.customer_of(ann) is not None
+    assert town.table("refusals")["reason"].to_list() == ["seen alone, long before or after anybody who is known"]
+    # Ten sightings may well have come week by week: she was away from the shop, not from the telephone.
+    often = town.resolve([ann, {**visits, "records": 10}])
+    assert often.customer_of(visits) == often.customer_of(ann)
+
+
+def test_sightings_that_begin_long_before_their_customer_are_nobodys(town: Town) -> None:
+    """Whoever carried the telephone in winter, it was not Ann, of whom nothing was heard before spring."""
+    visits = seen("till", day=10, until=125, records=4, device_id="device-1")
+    ann = seen("app", day=130, device_id="device-1", app_user_id="ann")
+    assert town.resolve([visits, ann]).customer_of(visits) is None
+    known = seen("shop", day=20, app_user_id="ann", email="ann@example.com")
+    outcome = town.resolve([visits, ann, known])
+    assert outcome.customer_of(visits) == outcome.customer_of(known) is not None
+
+
+def test_a_call_long_after_anybody_was_known_by_the_number_is_nobodys(town: Town) -> None:
+    ann = seen("shop", day=0, email="ann@example.com", phone=PHONE)
+    soon, late = seen("hotline", day=120, phone=PHONE), seen("hotline", day=240, phone=f"+49 {PHONE[1:]}")
+    outcome = town.resolve([ann, soon, late])
+    assert [outcome.customer_of(row) for row in (soon, late)] == [outcome.customer_of(ann), None]
+
+
 def test_a_telephone_that_nobody_is_known_by_is_one_customer_however_long_it_rests(town: Town) -> None:
     rows = [seen("app", day=1, device_id="device-1"), seen("till", day=150, device_id="device-1")]
     first, second = map(town.resolve(rows).customer_of, rows)

@@ -51,7 +51,7 @@ limits = st.lists(st.integers(0, 3), min_size=16, max_size=16).map(lambda n: np.
 def test_hubs_are_those_that_counting_by_hand_finds(matrix: np.ndarray, shared: np.ndarray) -> None:
     outcome, left = Guarded.empty(len(NAMES) * VALUES), matrix.copy()
     never = np.zeros(4, np.int64)
-    contest_hubs(left, Limits(NAMES, np.full(4, 9), 99, shared, never, never, np.full(4, 9)), outcome)
+    contest_hubs(left, Limits(NAMES, np.full(4, 9), 99, shared, never, never, np.full(4, 9), never), outcome)
     hubs = counted_by_hand(matrix, shared)
     assert set(np.flatnonzero(outcome.reason >= 0).tolist()) == hubs
     assert np.array_equal(left, np.where(np.isin(matrix, list(hubs)), -1, matrix))

@@ -27,10 +27,12 @@ Row = dict[str, str | int | None]
 Member = tuple[str, str]
 
 
-def seen(source: str = "shop", day: int = 0, records: int = 1, **identifiers: str | None) -> Row:
-    """One observation: a combination of raw identifiers in a source, first seen on a day."""
+def seen(
+    source: str = "shop", day: int = 0, records: int = 1, until: int | None = None, **identifiers: str | None
+) -> Row:
+    """One observation: a combination of raw identifiers in a source, seen on a day or from one until another."""
     assert set(identifiers) <= set(TYPES), identifiers
-    return {"source": source, "day": day, "records": records, **identifiers}
+    return {"source": source, "day": day, "until": until, "records": records, **identifiers}
 
 
 def identity_key(row: Row) -> str:
@@ -95,7 +97,7 @@ class Town:
                     "source": row["source"],
                     **{kind: row.get(kind) for kind in TYPES},
                     "first_seen_at": FIRST_DAY + timedelta(days=int(row["day"] or 0)),
-                    "last_seen_at": FIRST_DAY + timedelta(days=int(row["day"] or 0), hours=1),
+                    "last_seen_at": FIRST_DAY + timedelta(days=int(row.get("until") or row["day"] or 0), hours=1),
                     "records": row["records"],
                 }
                 for key, row in distinct.items()
