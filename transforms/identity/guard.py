@@ -9,8 +9,9 @@ the strongest type to the weakest:
 2. Would the merge give one customer more than the limit? Then the values of that merge are taken one by one, those that
    join the fewest customers first, and each that would break the limit is contested.
 
-Two more questions concern few: has the value changed hands (:mod:`transforms.identity.tenures`), and have people said
-who must stay apart (:mod:`transforms.identity.apart`)?
+Three more questions concern few: has the value changed hands (:mod:`transforms.identity.tenures`), would it join whom
+weaker types keep apart (a couple's payment card, :mod:`transforms.identity.levels`), and have people said who must stay
+apart (:mod:`transforms.identity.apart`)?
 
 A contested value joins nobody, as a whole: which of its records are whose is not known. Only components that could
 break a limit are looked at, a few per cent in practice; the rest are accepted as plain components.
