@@ -175,7 +175,10 @@ def _contest_joint(ahead: _Customers, level: int, bridges: _Bridges, outcome: Gu
     :param ahead: the customers whom weaker types would make.
     """
     owner = ahead.of_row[bridges.rows]
+    # A browser by itself is nobody: who forgets its cookies would be a couple.
+    is_somebody = ahead.counts[:, :level].any(axis=1)
     known = (owner >= 0) & bridges.accepted[bridges.index]
+    known[known] = is_somebody[owner[known]]
     value, customer = distinct_pairs(bridges.index[known], owner[known])
     _contest_shared(ahead, level, bridges, (value, customer), outcome)
     kept = bridges.accepted[value]

@@ -83,6 +83,17 @@ def test_whom_a_telephone_shows_to_be_one_may_have_as_many_cards_as_she_likes(to
     assert outcome.status("payment_token", "tok-joint1") == "linked"
 
 
+def test_browsers_that_forget_their_cookies_are_no_couple(town: Town) -> None:
+    orders = [
+        seen("app", day=day, device_id=browser, payment_token=token)
+        for day, (browser, token) in enumerate(
+            [("d-0001", "tok-annas1"), ("d-0002", "tok-annas1"), ("d-0002", "tok-annas2")]
+        )
+    ]
+    till = seen("till", day=4, loyalty_id="L-ANNA", payment_token="tok-annas1")
+    assert town.resolve([*orders, till]).report.customers == 1
+
+
 def test_a_card_that_pays_once_for_one_and_months_later_for_another_joins_nobody(town: Town) -> None:
     hers, his = JOINT
     outcome = town.resolve([hers, {**his, "day": 120}])

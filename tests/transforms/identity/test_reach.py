@@ -99,19 +99,31 @@ PHONES = st.sampled_from([None, *(f"0151 2000000{n}" for n in range(5)), "000000
 CARDS = st.sampled_from([None, *(f"L-{n}" for n in range(6))])
 ACCOUNTS = st.sampled_from([None, None, *(f"u{n}" for n in range(5))])
 DEVICES = st.sampled_from([None, "device-000001", "device-000002", "kiosk-0000001"])
+TOKENS = st.sampled_from([None, None, *(f"tok-00000{n}" for n in range(5))])
 SOURCES = st.sampled_from(["shop", "till", "app"])
 ROWS = st.builds(
-    lambda source, day, records, email, phone, loyalty, account, device: seen(
-        source, day, records, email=email, phone=phone, loyalty_id=loyalty, app_user_id=account, device_id=device
+    lambda source, day, records, length, email, phone, loyalty, account, device, token: seen(
+        source,
+        day,
+        records,
+        day + length if length else None,
+        email=email,
+        phone=phone,
+        loyalty_id=loyalty,
+        app_user_id=account,
+        device_id=device,
+        payment_token=token,
     ),
     SOURCES,
     st.integers(0, 150),
     st.integers(1, 3),
+    st.one_of(st.just(0), st.integers(1, 200)),
     EMAILS,
     PHONES,
     CARDS,
     ACCOUNTS,
     DEVICES,
+    TOKENS,
 )
 RECORDS = [f"crm:{n}" for n in range(6)]
 SIDES = st.sampled_from(
