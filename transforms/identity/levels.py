@@ -176,7 +176,7 @@ def _contest_joint(ahead: _Customers, level: int, bridges: _Bridges, outcome: Gu
     """
     owner = ahead.of_row[bridges.rows]
     # A browser by itself is nobody: who forgets its cookies would be a couple.
-    is_somebody = ahead.counts[:, :level].any(axis=1)
+    is_somebody = ahead.counts[:, :level].sum(axis=1) > 0
     known = (owner >= 0) & bridges.accepted[bridges.index]
     known[known] = is_somebody[owner[known]]
     value, customer = distinct_pairs(bridges.index[known], owner[known])
