@@ -82,7 +82,7 @@ def _make_pairs(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:
         ),
         stand_ins AS (
             SELECT h.observation, c.cluster, h.source, h.first_seen_at, h.last_seen_at,
-                   coalesce({strongest}, (SELECT max(node) + 1 FROM nodes) + h.observation) AS node
+                   coalesce({strongest}, (SELECT count(*) FROM nodes) + h.observation) AS node
             FROM held h JOIN rows USING (observation) JOIN clustered c USING (observation)
         )
         SELECT t.kind AS rule, coalesce(a.node, t.left_node) AS left_node, coalesce(b.node, t.right_node) AS right_node,

@@ -188,6 +188,14 @@ def test_a_record_without_identifiers_whose_link_went_brings_its_former_customer
     assert_equal_histories(tmp_path, days)
 
 
+def test_links_of_records_without_identifiers_have_their_edges_where_nothing_else_is_new(tmp_path: Path) -> None:
+    """No identifier is worked out that day, so there is none after which the records could be numbered."""
+    rows = tuple(seen("till", 1, loyalty_id=f"L-{number}") for number in range(9))
+    alone: dict[str, Row | None] = {"crm:0": None, "crm:1": None, "crm:2": None}
+    links = (("crm:0", "crm:1", 0.9), ("crm:0", "crm:2", 0.9))
+    assert_equal_histories(tmp_path, [Day(rows, alone, ()), Day(rows, alone, links)])
+
+
 def test_only_what_is_new_is_worked_out_and_with_other_rules_everything(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
