@@ -11,13 +11,12 @@ from pathlib import Path
 import duckdb
 
 from transforms.contracts import SourceContract
-from transforms.contracts.gate_sql import gate_query
-from transforms.lake.gated import PARQUET, GatedRows, always
+from transforms.lake.file_reader import FileReader
+from transforms.lake.gated import PARQUET, always
 from transforms.lake.inspection import BrokenFileError
 from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, settle_keys
 from transforms.lake.landing import LandedFile
-from transforms.lake.readers import UNFORESEEN, Staged, stage
-from transforms.lake.readers.delimited import forget_rejects
+from transforms.lake.readers import Staged
 from transforms.lake.readers.drift import UNTYPED, refuse_narrowed
 from transforms.lake.records import (
     ACCEPTED,
@@ -30,7 +29,7 @@ from transforms.lake.records import (
 )
 from transforms.lake.releases import Releases
 from transforms.settings import Settings
-from transforms.sql import columns, literal, raise_if_machine, scalars
+from transforms.sql import columns, literal, scalars
 
 # A file with fewer bad rows is never held, whatever their share: three rows prove nothing.
 MIN_HELD_ROWS = 20
@@ -57,14 +56,26 @@ class Gate:
     ``folder`` takes the batches; ``column_types`` are the types that typed files of the source had so far.
     """
 
-    connection: duckdb.DuckDBPyConnection
-    settings: Settings
-    contract: SourceContract
+    reader: FileReader
     folder: Path
     known: KnownKeys
     releases: Releases
     column_types: dict[str, str]
-    expression_types: dict[tuple[tuple[str, str], ...], dict[str, str]] = field(default_factory=dict)
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """Where ``reader`` puts a file's rows."""
+        return self.reader.connection
+
+    @property
+    def settings(self) -> Settings:
+        """Folders and limits of the load."""
+        return self.reader.settings
+
+    @property
+    def contract(self) -> SourceContract:
+        """The source's contract."""
+        return self.reader.contract
 
     def pass_file(self, file: LandedFile, batch: str, loaded_at: dt.datetime) -> GateResult:
         """Check a landed file and commit its batch: accepted rows, quarantine, record.
@@ -76,7 +87,8 @@ class Gate:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         try:
-            staged = self._check(file)
+            staged = self.reader.read(file)
+            self._waive(file, staged.raw.first_row)
             refuse_narrowed(self.contract, staged.raw.columns, self.column_types)
             settle_keys(self.connection, self.contract, self.known, batch)
             rule, remark = self._hold(file, staged, batch)
@@ -88,60 +100,13 @@ class Gate:
             temporary.mkdir()
             result = GateResult(rejected(self.contract, file, batch, str(error), loaded_at))
         finally:
-            self._rows.drop()
+            self.reader.rows.drop()
         write_record(temporary, result.record)
         commit_batch(temporary, self.folder / batch)
         if result.record.status == "loaded":
             self.known.add(self.folder / batch)
             self.column_types.update(result.record.column_types)
         return result
-
-    def _check(self, file: LandedFile) -> Staged:
-        """Fill ``gated``: a row per record with its canonical columns, the rules that it breaks, its number."""
-        staged = stage(self.connection, self.settings, self.contract, file)
-        forget_rejects(self.connection)
-        fault: duckdb.Error | None = None
-        try:
-            rows = self._gate(staged, file)
-        except duckdb.Error as error:
-            raise_if_machine(error)
-            fault, rows = error, -1
-        if staged.reread and (rows != staged.expected_rows or self._is_unforeseen()):
-            staged, fault = staged.reread(), None
-            try:
-                rows = self._gate(staged, file)
-            except duckdb.Error as error:
-                raise_if_machine(error)
-                fault = error
-        if fault:
-            # Where an expression of the contract fails on some rows, only those are refused.
-            try:
-                rows, fault = self._gate(staged, file, careful=True), None
-            except duckdb.Error as error:
-                raise_if_machine(error)
-                fault = error
-        if fault:
-            text = str(fault).splitlines()[0]
-            remedy = f"mend the file, or the expressions of {self.contract.file.name}"
-            raise BrokenFileError(f"contract: {text}; {remedy}") from fault
-        if staged.expected_rows is not None and rows != staged.expected_rows and not staged.reread:
-            raise BrokenFileError(f"accounting: {staged.expected_rows} records in the file, {rows} read")
-        self._waive(file, staged.raw.first_row)
-        return staged
-
-    def _is_unforeseen(self) -> bool:
-        found = f"SELECT count(*) FROM gated_rows WHERE _reasons = {literal(UNFORESEEN)}"
-        return scalars(self.connection, found) != (0,)
-
-    def _gate(self, staged: Staged, file: LandedFile, careful: bool = False) -> int:
-        raw = staged.raw
-        received_at = file.received_at.replace(tzinfo=None).isoformat()
-        query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types, careful)
-        return self._rows.keep(query, staged.raw, staged.expected_rows)
-
-    @property
-    def _rows(self) -> GatedRows:
-        return GatedRows(self.connection, self.settings)
 
     def _waive(self, file: LandedFile, first_row: int | None) -> None:
         """Let the rows through that a person has released, where they break no rule but those that were waived."""
@@ -155,7 +120,7 @@ class Gate:
             " GROUP BY _row) USING (_row) WHERE list_has_all(rules, string_split(_reasons, '; '))",
             {"rows": [row for row, _ in waived], "rules": [rule for _, rule in waived]},
         )
-        self._rows.release(first_row)
+        self.reader.rows.release(first_row)
 
     def _hold(self, file: LandedFile, staged: Staged, batch: str) -> tuple[str | None, str | None]:
         """Rule by which all rows of the file have to wait (None: they need not), and a remark for its record."""

@@ -8,7 +8,8 @@ import io
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO
 
@@ -47,6 +48,7 @@ def land(
     deliveries: Iterable[Delivery],
     clock: Callable[[], dt.datetime],
     unreadable: dict[str, str] | None = None,
+    look_ahead: Callable[[LandedFile], None] | None = None,
 ) -> list[LandedFile]:
     """Fetch what is new into the landing folder and list every file ever received, in order of arrival.
 
@@ -54,24 +56,25 @@ def land(
     log entry leaves a copy that the next run finds complete and logs; the state of a pull is in the same log entry as
     its bytes, so that neither is ever without the other. What cannot be fetched is left to the next run;
     ``unreadable`` takes its name and the reason.
+
+    ``look_ahead`` is shown a large file that comes alone as soon as all of its bytes are there, while they are still
+    hashed and brought to the disk: under a passing path, without its SHA-256. Nothing changes those bytes any more.
     """
     folder = settings.landing / source
     folder.mkdir(parents=True, exist_ok=True)
     received = received_files(settings, source)
     # The last one only: a file that is put back to an earlier state is news.
     known = {file.name: file.version for file in received}
-    for delivery in deliveries:
-        if known.get(delivery.name) == delivery.version:
-            continue
+    news = [delivery for delivery in deliveries if known.get(delivery.name) != delivery.version]
+    for delivery in news:
         try:
-            digest, path, state = _fetch(delivery, folder)
+            landed = _fetch(delivery, source, folder, clock, look_ahead if len(news) == 1 else None)
         except NothingNew:
             continue
         except UnreadableError as error:
             if unreadable is not None:
                 unreadable[delivery.name] = str(error)
             continue
-        landed = LandedFile(source, delivery.name, digest, delivery.version, clock(), path, state)
         append_lines(folder / LOG, [_entry(landed)])
         received.append(landed)
     return received
@@ -121,15 +124,21 @@ class _Hashing(io.RawIOBase):
             self._handed = self._size
         return len(data)
 
-    def finish(self) -> str:
-        """Bring all to the disk; the SHA-256 of it, in hexadecimal digits.
+    def finish(self, meanwhile: Callable[[], None] | None) -> str:
+        """Bring all to the disk; the SHA-256 of it, in hexadecimal digits. ``meanwhile`` is called where it takes long.
 
         Raises:
             OSError: the disk is full or damaged.
         """
         self._target.flush()
         rest = self._hasher.submit(self._hash, self._size) if self._handed else None
-        os.fsync(self._target.fileno())
+        if rest and meanwhile:
+            # Behind the hash, in the same thread.
+            synced = self._hasher.submit(os.fsync, self._target.fileno())
+            meanwhile()
+            synced.result()
+        else:
+            os.fsync(self._target.fileno())
         # A part that could not be read is tried again here.
         rest.result() if rest else self._hash(self._size)
         return self._sha256.hexdigest()
@@ -143,8 +152,16 @@ class _Hashing(io.RawIOBase):
             self._hashed += read
 
 
-def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
-    temporary = folder / f".{os.getpid()}.tmp"
+def _fetch(
+    delivery: Delivery,
+    source: str,
+    folder: Path,
+    clock: Callable[[], dt.datetime],
+    look_ahead: Callable[[LandedFile], None] | None,
+) -> LandedFile:
+    # The end of the name is kept, for people and for the reader's choice by ending; whole names may be too long.
+    name = PurePath(delivery.name).name[-NAME_LENGTH:]
+    temporary = folder / f".{os.getpid()}.tmp{PurePath(name).suffix}"
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
     try:
@@ -155,18 +172,17 @@ def _fetch(delivery: Delivery, folder: Path) -> tuple[str, Path, State | None]:
         ):
             hashing = _Hashing(target, written, hasher)
             state = delivery.write(hashing)  # type: ignore[arg-type]
-            digest = hashing.finish()
+            temporary.chmod(0o444)
+            file = LandedFile(source, delivery.name, "", delivery.version, clock(), temporary, state)
+            digest = hashing.finish(partial(look_ahead, file) if look_ahead else None)
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
-    # The end of the name is kept, for people and for the reader's choice by ending; whole names may be too long.
-    name = PurePath(delivery.name).name[-NAME_LENGTH:]
     path = folder / f"{digest[:16]}-{name}"
-    temporary.chmod(0o444)
     temporary.replace(path)
     # The log must never speak of bytes that a power cut has taken away.
     sync(folder)
-    return digest, path, state
+    return replace(file, sha256=digest, path=path)
 
 
 def _entry(file: LandedFile) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from transforms.contracts import SourceContract
 from transforms.lake.arrival import arrived_at, declared_moments, in_order
+from transforms.lake.file_reader import FileReader
 from transforms.lake.gate import Gate, GateResult, rejected
 from transforms.lake.generations import generation_folder, inherit, remove_former, show, shown
 from transforms.lake.keys import KnownKeys, goes_by_arrival
@@ -33,7 +34,6 @@ from transforms.lake.releases import Releases, read_releases
 from transforms.settings import Settings
 from transforms.sources import deliveries, location
 from transforms.sources.delivery import UnreadableError
-from transforms.sql import scratch_connection
 
 Clock = Callable[[], dt.datetime]
 Progress = Callable[[str], None]
@@ -157,28 +157,35 @@ def load_source(
     remove_leftovers(settings, contract.name)
     ensure_empty_batch(settings, contract.entity)
     unreadable: dict[str, str] = {}
-    state = last_state(received_files(settings, contract.name))
+    before = received_files(settings, contract.name)
     try:
-        found = deliveries(contract, settings, state, clock()) if pull else []
+        found = deliveries(contract, settings, last_state(before), clock()) if pull else []
     except UnreadableError as error:
         found = []
         unreadable[location(contract, settings)] = str(error)
-    received = land(settings, contract.name, found, clock, unreadable)
-    releases = read_releases(settings, contract.name)
-    declared = declared_moments(settings, contract, received)
-    ordered, late = in_order(received, declared)
-    wanted = _wanted(contract, ordered)
-    inherit(settings, contract, releases, late, [(batch, file.name) for batch, file in wanted.items()])
-    folder = generation_folder(settings, contract, releases, late)
-    remove_former(settings, contract, folder)
-    if shown(settings, contract) is None:
-        show(settings, contract, folder)
-    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     findings = _Findings()
-    if wanted.keys() - present:
-        arrivals = {batch: arrived_at(file, declared) for batch, file in wanted.items()}
-        _gate_pending(settings, contract, releases, folder, wanted, arrivals, present, findings, clock, say)
-    show(settings, contract, folder)
+    with FileReader(settings, contract) as reader:
+
+        def look_ahead(file: LandedFile) -> None:
+            # Files that wait from earlier on come first.
+            if not _waiting(settings, contract, before):
+                reader.read_ahead(file)
+
+        received = land(settings, contract.name, found, clock, unreadable, look_ahead)
+        releases = read_releases(settings, contract.name)
+        declared = declared_moments(settings, contract, received)
+        ordered, late = in_order(received, declared)
+        wanted = _wanted(contract, ordered)
+        inherit(settings, contract, releases, late, [(batch, file.name) for batch, file in wanted.items()])
+        folder = generation_folder(settings, contract, releases, late)
+        remove_former(settings, contract, folder)
+        if shown(settings, contract) is None:
+            show(settings, contract, folder)
+        present = _names(folder)
+        if wanted.keys() - present:
+            arrivals = {batch: arrived_at(file, declared) for batch, file in wanted.items()}
+            _gate_pending(reader, releases, folder, wanted, arrivals, present, findings, clock, say)
+        show(settings, contract, folder)
     return LoadReport(
         source=contract.name,
         entity=contract.entity.name,
@@ -192,6 +199,17 @@ def load_source(
         unreadable=unreadable,
         found=frozenset(delivery.name for delivery in found) if pull else None,
     )
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+def _waiting(settings: Settings, contract: SourceContract, received: list[LandedFile]) -> set[str]:
+    """Batches of files landed by earlier loads that the lake does not hold yet, or not under this contract."""
+    ordered, late = in_order(received, declared_moments(settings, contract, received))
+    folder = generation_folder(settings, contract, read_releases(settings, contract.name), late)
+    return _wanted(contract, ordered).keys() - _names(folder)
 
 
 def _wanted(contract: SourceContract, received: list[LandedFile]) -> dict[str, LandedFile]:
@@ -216,8 +234,7 @@ def _wanted(contract: SourceContract, received: list[LandedFile]) -> dict[str, L
 
 
 def _gate_pending(
-    settings: Settings,
-    contract: SourceContract,
+    reader: FileReader,
     releases: Releases,
     folder: Path,
     wanted: dict[str, LandedFile],
@@ -227,6 +244,7 @@ def _gate_pending(
     clock: Clock,
     say: Progress,
 ) -> None:
+    settings, contract = reader.settings, reader.contract
     pending = [(batch, file) for batch, file in wanted.items() if batch not in present]
     done = [folder / batch for batch in wanted if batch in present]
     # The first of them is the one that was read.
@@ -236,31 +254,30 @@ def _gate_pending(
         for record in read_records(done):
             types.update(record.column_types)
     started = said = time.monotonic()
-    with scratch_connection(settings) as connection:
-        known = KnownKeys(connection, contract, done, {batch: at for batch, at in arrivals.items() if at})
-        gate = Gate(connection, settings, contract, folder, known, releases, types)
-        for index, (batch, file) in enumerate(pending, start=1):
-            copied = None if goes_by_arrival(contract) else by_content.get(_content(contract, file))
-            earlier = None if copied is None else read_record(copied)
-            if arrivals[batch] is None:
-                reason = "deliveredAt: the name does not tell the moment; rename the file, or mend the expression"
-                undated = rejected(contract, file, batch, reason, clock())
-                findings.add(GateResult(_committed(settings, folder, undated)))
-            # Of a file that was refused or is held nothing has been taken: its copy may yet have another fate.
-            elif earlier is not None and earlier.status in {"loaded", "replayed"}:
-                findings.add(GateResult(_committed(settings, folder, _replayed(batch, file, earlier, clock()))))
-            else:
-                findings.add(gate.pass_file(file, batch, clock()))
-                by_content[_content(contract, file)] = folder / batch
-            record = findings.loaded[-1]
-            # A line a second is enough for a person; a backfill may have thousands of files.
-            if index < len(pending) and record.status == "loaded" and time.monotonic() - said < 1:
-                continue
-            said = time.monotonic()
-            say(
-                f"{contract.name}: file {index}/{len(pending)} {record.status}, {record.rows_read:,} rows,"
-                f" {sum(r.rows_read for r in findings.loaded):,} in all, {time.monotonic() - started:.1f} s"
-            )
+    known = KnownKeys(reader.connection, contract, done, {batch: at for batch, at in arrivals.items() if at})
+    gate = Gate(reader, folder, known, releases, types)
+    for index, (batch, file) in enumerate(pending, start=1):
+        copied = None if goes_by_arrival(contract) else by_content.get(_content(contract, file))
+        earlier = None if copied is None else read_record(copied)
+        if arrivals[batch] is None:
+            reason = "deliveredAt: the name does not tell the moment; rename the file, or mend the expression"
+            undated = rejected(contract, file, batch, reason, clock())
+            findings.add(GateResult(_committed(settings, folder, undated)))
+        # Of a file that was refused or is held nothing has been taken: its copy may yet have another fate.
+        elif earlier is not None and earlier.status in {"loaded", "replayed"}:
+            findings.add(GateResult(_committed(settings, folder, _replayed(batch, file, earlier, clock()))))
+        else:
+            findings.add(gate.pass_file(file, batch, clock()))
+            by_content[_content(contract, file)] = folder / batch
+        record = findings.loaded[-1]
+        # A line a second is enough for a person; a backfill may have thousands of files.
+        if index < len(pending) and record.status == "loaded" and time.monotonic() - said < 1:
+            continue
+        said = time.monotonic()
+        say(
+            f"{contract.name}: file {index}/{len(pending)} {record.status}, {record.rows_read:,} rows,"
+            f" {sum(r.rows_read for r in findings.loaded):,} in all, {time.monotonic() - started:.1f} s"
+        )
 
 
 def _content(contract: SourceContract, file: LandedFile) -> tuple[str, tuple[tuple[str, str | None], ...]]:
