@@ -12,7 +12,7 @@ import duckdb
 
 from transforms.contracts import SourceContract
 from transforms.lake.file_reader import FileReader
-from transforms.lake.gated import PARQUET, always
+from transforms.lake.gated import KEYS_PARQUET, PARQUET, always
 from transforms.lake.inspection import BrokenFileError
 from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, settle_keys
 from transforms.lake.landing import LandedFile
@@ -178,7 +178,7 @@ class Gate:
             good = "(SELECT * FROM gated ANTI JOIN verdicts USING (_row)) WHERE _reasons IS NULL"
         entity_columns = columns([column.name for column in contract.entity.columns])
         self._copy(f"SELECT {entity_columns}, {stamps}, _extra FROM {good}", folder / ACCEPTED)
-        self._copy(f"SELECT _key_hash, _row FROM {good}", folder / keys_file(connection))
+        self._copy(f"SELECT _key_hash, _row FROM {good}", folder / keys_file(connection), KEYS_PARQUET)
         if scalars(connection, "SELECT count(*) FROM superseding") != (0,):
             self._copy("SELECT * FROM superseding ORDER BY ALL", folder / SUPERSEDED)
         self._collect_refused(staged, verdicts)
@@ -188,12 +188,12 @@ class Gate:
         if scalars(connection, "SELECT count(*) FROM refused") != (0,):
             names = columns(list(QUARANTINE_COLUMNS))
             self._copy(f"SELECT {names} FROM ({refused}) ORDER BY _row", folder / QUARANTINE)
-        return self._account(staged, good, file, batch, loaded_at, held_by, remark)
+        return self._account(staged, folder / ACCEPTED, file, batch, loaded_at, held_by, remark)
 
     def _account(
         self,
         staged: Staged,
-        good: str,
+        accepted_rows: Path,
         file: LandedFile,
         batch: str,
         loaded_at: dt.datetime,
@@ -204,7 +204,7 @@ class Gate:
         connection, contract = self.connection, self.contract
         moment = columns([contract.entity.occurred_at])
         accepted, first, last = scalars(
-            connection, f"SELECT count(*), min({moment}), max({moment}) FROM (SELECT * FROM {good})"
+            connection, f"SELECT count(*), min({moment}), max({moment}) FROM read_parquet({literal(accepted_rows)})"
         )
         read, quarantined, released, duplicate = scalars(
             connection,
@@ -261,8 +261,8 @@ class Gate:
             )
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS {' UNION ALL '.join(parts)}")
 
-    def _copy(self, query: str, path: Path) -> None:
-        self.connection.execute(f"COPY ({query}) TO {literal(path)} ({PARQUET})")
+    def _copy(self, query: str, path: Path, options: str = PARQUET) -> None:
+        self.connection.execute(f"COPY ({query}) TO {literal(path)} ({options})")
 
 
 def rejected(contract: SourceContract, file: LandedFile, batch: str, reason: str, loaded_at: dt.datetime) -> FileRecord:

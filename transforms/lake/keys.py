@@ -40,9 +40,9 @@ def goes_by_arrival(contract: SourceContract) -> bool:
 class KnownKeys:
     """Hashes of the keys that a source's accepted rows have.
 
-    As temp tables: ``known_keys`` (_key_hash, _position, _row), where _position counts the batches in their order of
-    arrival, ``history`` (_batch_id, _row, _from_at) of the rows that are no longer current, and ``arrivals``
-    (_batch_id, _arrived_at) with the moment since which each batch's file tells how things are (UTC).
+    As temp tables, once they are filled: ``known_keys`` (_key_hash, _position, _row), where _position counts the
+    batches in their order of arrival, ``history`` (_batch_id, _row, _from_at) of the rows that are no longer current,
+    and ``arrivals`` (_batch_id, _arrived_at) with the moment since which each batch's file tells how things are (UTC).
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class KnownKeys:
         self._contract = contract
         self._connection = connection
         self._batches: list[Path] = []
+        self._read = 0
         self._file = keys_file(connection)
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE known_keys (_key_hash UBIGINT, _position INTEGER, _row BIGINT)"
@@ -69,23 +70,30 @@ class KnownKeys:
             self.add(batch)
 
     def add(self, batch: Path) -> None:
-        """Take the keys of a committed batch into account; one without accepted rows has none."""
-        if not (batch / ACCEPTED).exists():
-            return
+        """Take a committed batch into account; one without accepted rows has no keys."""
+        if (batch / ACCEPTED).exists():
+            self._batches.append(batch)
+
+    def fill(self) -> None:
+        """Bring the temp tables up to date: those of the batches that came last are often not asked for any more."""
+        for position in range(self._read, len(self._batches)):
+            self._fill(position, self._batches[position])
+        self._read = len(self._batches)
+
+    def _fill(self, position: int, batch: Path) -> None:
         hashes = f"SELECT _key_hash, _row FROM read_parquet({literal(batch / self._file)})"
         if not (batch / self._file).exists():
             hashes = (
                 f"SELECT {key_hash(self._contract)} AS _key_hash, _row FROM read_parquet({literal(batch / ACCEPTED)})"
             )
         self._connection.execute(
-            f"INSERT INTO known_keys SELECT _key_hash, {len(self._batches)} AS _position, _row FROM ({hashes})"
+            f"INSERT INTO known_keys SELECT _key_hash, {position} AS _position, _row FROM ({hashes})"
         )
         if (batch / SUPERSEDED).exists():
             self._connection.execute(
                 "INSERT INTO history SELECT _batch_id, _row, _from_at"
                 f" FROM read_parquet({literal(batch / SUPERSEDED)}) WHERE _kind <> 'awaited'"
             )
-        self._batches.append(batch)
 
     @property
     def positions(self) -> str:
@@ -108,6 +116,7 @@ def settle_keys(connection: duckdb.DuckDBPyConnection, contract: SourceContract,
     names the rows, of this batch and of earlier ones, that are history because a newer version is there, and since
     when; see ``SUPERSEDED_COLUMNS``.
     """
+    known.fill()
     connection.execute("CREATE OR REPLACE TEMP TABLE verdicts (_row BIGINT, _verdict VARCHAR)")
     kinds = ", ".join(f"{name} {kind}" for name, kind in SUPERSEDED_COLUMNS.items())
     connection.execute(f"CREATE OR REPLACE TEMP TABLE superseding ({kinds})")

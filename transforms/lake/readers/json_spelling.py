@@ -27,6 +27,7 @@ class Spelling:
     pieces: tuple[str, ...]
     quoted: frozenset[str]
     nullable: frozenset[str]
+    numbers: frozenset[str]
 
     def is_followed(self, line: str, values: Sequence[str]) -> str:
         """SQL that is true where ``line`` is spelt in this way; ``values`` is SQL for the values in the keys' order."""
@@ -46,8 +47,12 @@ class Spelling:
                 quote = '"' if key in self.quoted else ""
                 parts += [literal(text + quote), value]
                 text = quote
-            if key not in self.quoted:
-                # nan, NaN, inf, Infinity: DuckDB's parser takes these for numbers, the standard does not.
+            # nan, NaN, inf, Infinity: DuckDB's parser takes these for numbers, the standard does not.
+            if key in self.numbers:
+                # A digit comes first, or behind the sign; before the digits there are no letters.
+                begin = f"{value} < '-:' OR ({value} >= '0' AND {value} < ':')"
+                finite.append(f"coalesce({begin}, true)")
+            elif key not in self.quoted:
                 finite.append(f"coalesce(NOT contains({value}, 'n') AND NOT contains({value}, 'N'), true)")
         parts.append(literal(text + self.pieces[-1]))
         same = f"concat({', '.join(parts)}) = {line}"
@@ -67,7 +72,8 @@ def spelling_of(lines: Iterable[bytes]) -> Spelling | None:
     kinds = {key: {type(record[key]) for record in records} for key in keys}
     quoted = frozenset(key for key, found in kinds.items() if found <= {str, type(None)})
     nullable = frozenset(key for key, found in kinds.items() if type(None) in found)
-    return Spelling(keys, pieces, quoted, nullable)
+    numbers = frozenset(key for key, found in kinds.items() if found <= {int, float, type(None)}) - quoted
+    return Spelling(keys, pieces, quoted, nullable, numbers)
 
 
 def _pieces(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
