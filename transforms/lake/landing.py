@@ -75,7 +75,6 @@ def land(
             if unreadable is not None:
                 unreadable[delivery.name] = str(error)
             continue
-        append_lines(folder / LOG, [_entry(landed)])
         received.append(landed)
     return received
 
@@ -124,24 +123,34 @@ class _Hashing(io.RawIOBase):
             self._handed = self._size
         return len(data)
 
-    def finish(self, meanwhile: Callable[[], None] | None) -> str:
-        """Bring all to the disk; the SHA-256 of it, in hexadecimal digits. ``meanwhile`` is called where it takes long.
+    @property
+    def is_large(self) -> bool:
+        """Whether some of it is hashed in the other thread."""
+        return self._handed > 0
+
+    def finish(self, seal: Callable[[str], LandedFile], meanwhile: Callable[[], None] | None) -> LandedFile:
+        """Bring all to the disk and ``seal`` it under its SHA-256 in hexadecimal digits.
+
+        Where there is much left to do, ``meanwhile`` is called; the file is sealed when it can be, not when that ends.
 
         Raises:
             OSError: the disk is full or damaged.
         """
         self._target.flush()
-        rest = self._hasher.submit(self._hash, self._size) if self._handed else None
-        if rest and meanwhile:
-            # Behind the hash, in the same thread.
-            synced = self._hasher.submit(os.fsync, self._target.fileno())
+        if self.is_large and meanwhile:
+            sealed = self._hasher.submit(self._finish, seal)
             meanwhile()
-            synced.result()
-        else:
-            os.fsync(self._target.fileno())
+            return sealed.result()
+        rest = self._hasher.submit(self._hash, self._size) if self.is_large else None
+        os.fsync(self._target.fileno())
         # A part that could not be read is tried again here.
         rest.result() if rest else self._hash(self._size)
-        return self._sha256.hexdigest()
+        return seal(self._sha256.hexdigest())
+
+    def _finish(self, seal: Callable[[str], LandedFile]) -> LandedFile:
+        self._hash(self._size)
+        os.fsync(self._target.fileno())
+        return seal(self._sha256.hexdigest())
 
     def _hash(self, size: int) -> None:
         while self._hashed < size:
@@ -159,11 +168,10 @@ def _fetch(
     clock: Callable[[], dt.datetime],
     look_ahead: Callable[[LandedFile], None] | None,
 ) -> LandedFile:
-    # The end of the name is kept, for people and for the reader's choice by ending; whole names may be too long.
-    name = PurePath(delivery.name).name[-NAME_LENGTH:]
-    temporary = folder / f".{os.getpid()}.tmp{PurePath(name).suffix}"
+    temporary = folder / f".{os.getpid()}.tmp"
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
+    ahead = None
     try:
         with (
             temporary.open("wb") as target,
@@ -174,15 +182,42 @@ def _fetch(
             state = delivery.write(hashing)  # type: ignore[arg-type]
             temporary.chmod(0o444)
             file = LandedFile(source, delivery.name, "", delivery.version, clock(), temporary, state)
-            digest = hashing.finish(partial(look_ahead, file) if look_ahead else None)
+            ahead = _second_name(file) if look_ahead and hashing.is_large else None
+            meanwhile = partial(look_ahead, replace(file, path=ahead)) if look_ahead and ahead else None
+            return hashing.finish(partial(_seal, file), meanwhile)
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
-    path = folder / f"{digest[:16]}-{name}"
-    temporary.replace(path)
+    finally:
+        if ahead:
+            ahead.unlink(missing_ok=True)
+
+
+def _second_name(file: LandedFile) -> Path | None:
+    """Another name of a file's bytes, under which they stay when it gets its own; None where there are no links."""
+    second = file.path.with_name(f"{file.path.name}.ahead{PurePath(_short(file.name)).suffix}")
+    second.unlink(missing_ok=True)
+    try:
+        os.link(file.path, second)
+    except OSError:
+        return None
+    return second
+
+
+def _seal(file: LandedFile, digest: str) -> LandedFile:
+    """Give a file its own name and log it."""
+    folder = file.path.parent
+    landed = replace(file, sha256=digest, path=folder / f"{digest[:16]}-{_short(file.name)}")
+    file.path.replace(landed.path)
     # The log must never speak of bytes that a power cut has taken away.
     sync(folder)
-    return replace(file, sha256=digest, path=path)
+    append_lines(folder / LOG, [_entry(landed)])
+    return landed
+
+
+def _short(name: str) -> str:
+    # The end of the name is kept, for people and for the reader's choice by ending; whole names may be too long.
+    return PurePath(name).name[-NAME_LENGTH:]
 
 
 def _entry(file: LandedFile) -> dict[str, Any]:

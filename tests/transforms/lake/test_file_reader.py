@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,46 @@ def test_what_the_disk_did_not_take_is_not_loaded(tmp_path: Path, monkeypatch: p
     assert not list(shop.settings.lake.glob("_generations/transactions/shop/*/*"))
     assert not list(shop.settings.scratch.iterdir())
     assert shop.load().total("rows_accepted") == 1
+
+
+def test_a_load_that_ends_while_it_reads_has_landed_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(tmp_path)
+    path = shop.deliver(csv_file(line("1")))
+
+    def interrupted(self: FileReader, file: LandedFile) -> None:
+        deadline = time.monotonic() + 30
+        while not received_files(shop.settings, "shop"):
+            assert time.monotonic() < deadline, "the file is landed as soon as it is hashed"
+            time.sleep(0.01)
+        assert file.path.read_bytes() == path.read_bytes(), "the name under which it is read stays"
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as moment:
+        moment.setattr(FileReader, "read_ahead", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            shop.load()
+    # The provider holds it no longer.
+    path.unlink()
+    assert shop.load().total("rows_accepted") == 1
+    assert not list(shop.settings.landing.glob("*/.*"))
+
+
+def test_without_links_a_file_is_read_when_it_is_landed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, staged: list[str]
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    shop = Shop(tmp_path)
+    shop.deliver(csv_file(line("1")))
+    monkeypatch.setattr(os, "link", refused)
+    assert shop.load().total("rows_accepted") == 1
+    assert [name.startswith(".") for name in staged] == [False]
+
+
+def test_several_files_are_landed_before_any_is_read(tmp_path: Path, staged: list[str]) -> None:
+    shop = Shop(tmp_path)
+    for name in "ab":
+        shop.deliver(csv_file(line(name)), f"{name}.csv")
+    assert shop.load().total("rows_accepted") == 2
+    assert [name.startswith(".") for name in staged] == [False, False]
