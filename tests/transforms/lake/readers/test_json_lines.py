@@ -24,7 +24,7 @@ TEXTS = st.one_of(
 )
 NUMBERS = st.one_of(
     st.integers(-5, 10**20),
-    st.sampled_from([0.1, 1e16, -0.0, 12345678901234567.89, math.nan, math.inf]),
+    st.sampled_from([0.1, 1e16, -0.0, 12345678901234567.89, math.nan, math.inf, -math.inf]),
     st.sampled_from(["12.50", "9.90", "12345678901234567.89", "1E2", "-0"]).map(lambda text: Literal(text)),
 )
 VALUES = st.one_of(TEXTS, NUMBERS, st.none(), st.booleans(), st.just({"a": [1, "n"]}))
@@ -123,6 +123,25 @@ def test_a_line_of_another_shape_far_down_is_found(tmp_path: Path, early_guess: 
     status, _, kept, rows, _ = outcome(tmp_path, "\n".join(lines) + "\n")
     assert (status, kept[:3], kept[3]) == ("loaded", (50, 50, 0), ("colour",))
     assert next(row for row in rows if '{"colour":"red"}' in row)[0] == "40"
+
+
+@pytest.mark.parametrize("word", ["NaN", "nan", "-NaN", "Infinity", "inf", "-Infinity", "-inf"])
+def test_a_word_among_numbers_far_down_is_no_number(tmp_path: Path, early_guess: pytest.MonkeyPatch, word: str):
+    lines = [json.dumps(good(order)) for order in range(50)]
+    lines[40] = lines[40].replace("9.9", word)
+    *_, rows, refused = outcome(tmp_path, "\n".join(lines) + "\n")
+    assert len(rows) == 49
+    assert [(row, reasons) for row, _, reasons, _ in refused] == [(41, "parse:not_a_number")]
+
+
+def test_numbers_of_any_sign_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    passes: list[str] = []
+    looked_at = json_lines._shapes
+    monkeypatch.setattr(json_lines, "_shapes", lambda *given: passes.append(given[1]) or looked_at(*given))
+    amounts = [0, 7, 9.5, -1, -0.5, -9, 90]
+    found = outcome(tmp_path, "".join(json.dumps({**good(n), "amount": x}) + "\n" for n, x in enumerate(amounts)))
+    assert found[2][:2] == (7, 4)
+    assert [text for text in passes if "LIMIT" not in text] == []
 
 
 @pytest.mark.parametrize(
