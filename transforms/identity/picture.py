@@ -67,7 +67,7 @@ def draw_customer(settings: Settings, customer_id: str) -> str:
     parts += _legend(graph, customer_id)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}"'
-        f' font-family="system-ui, sans-serif" font-size="13" role="img"'
+        f' style="max-width: 100%; height: auto" font-family="system-ui, sans-serif" font-size="13" role="img"'
         f' aria-label="Identity graph of {customer_id}">\n'
         f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="#ffffff"/>\n' + "\n".join(parts) + "\n</svg>\n"
     )
