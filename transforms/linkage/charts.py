@@ -29,18 +29,18 @@ class Bar:
 def model_charts(found: Found) -> str:
     """The page of the model of a run: match weights, m and u of each level, what was learned beside them."""
     model = found.model
-    if model is None or found.rates is None:
+    if model is None:
         raise ValueError("a run without a model has no charts")
     page = environment(Path(__file__).parent / "templates").get_template("model.html.jinja")
     return page.render(
         version=model.version,
         trained_on=model.trained_on,
         comparisons=[(_TITLES.get(name, name.replace("_", " ")), bars) for name, bars in _bars(model)],
-        match_rate=f"{found.rates.matches:.3g}",
-        lookalikes={kind: f"{rate:.3g}" for kind, rate in found.rates.lookalikes.items()},
+        match_rate=f"{model.rates.matches:.3g}",
+        lookalikes={kind: f"{rate:.3g}" for kind, rate in model.rates.lookalikes.items()},
         expected_f1=found.expected_f1,
-        rules=[" and ".join(rule) for rule in found.rules],
-        candidates=f"{found.candidates:,}",
+        rules=[" and ".join(rule) for rule in model.rules],
+        candidates=f"{found.scored:,}",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import numpy as np
@@ -12,9 +12,11 @@ import numpy.typing as npt
 
 from transforms.linkage.blocking import block, choose_rules
 from transforms.linkage.clusters import cut, expected_f1, loose_components, trees
+from transforms.linkage.memory import NONE, Likely, Remembered, changed_profiles, kept_pairs, remember
 from transforms.linkage.model import Model, train, usable_columns
-from transforms.linkage.pairs import Rates, Scorer, estimate_rates
+from transforms.linkage.pairs import Scorer
 from transforms.linkage.policy import LinkagePolicy
+from transforms.linkage.rates import Pairs, Rates, estimate_rates
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
@@ -29,7 +31,9 @@ class Found:
     """Links of one run over ``profiles``, by profile number.
 
     ``cluster`` names each profile's cluster after its first profile; ``left``, ``right``, ``probability`` and
-    ``weight`` are the pairs within clusters. ``reason`` says why there are none, where nothing could be compared.
+    ``weight`` are the pairs within clusters. ``scored`` is the number of candidates that were compared, ``kept`` that of
+    the likely pairs that were not, because the last run had compared them. ``reason`` says why there are none, where
+    nothing could be compared.
     """
 
     cluster: Ints
@@ -38,10 +42,10 @@ class Found:
     probability: Floats
     weight: Floats
     model: Model | None = None
-    rates: Rates | None = None
+    remembered: Remembered | None = None
     expected_f1: float | None = None
-    candidates: int = 0
-    rules: tuple[tuple[str, ...], ...] = ()
+    scored: int = 0
+    kept: int = 0
     reason: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -52,39 +56,54 @@ def find_links(
     model: Model | None = None,
     together: Ints | None = None,
     progress: Progress | None = None,
+    remembered: Remembered | None = None,
 ) -> Found:
     """Find who is one person among ``profiles``; see :func:`transforms.linkage.normalise.prepare_profiles`.
 
-    Depends on the profiles, the policy and the model alone, not on the order of rows.
+    Depends on the profiles, the policy and the model alone, not on the order of rows, nor on what is remembered. Needs
+    :func:`transforms.identity.keys.define_keyed_hash`.
 
-    :param model: used if it fits the columns, else one is trained.
+    :param model: used if it fits, else one is trained.
     :param together: group of each profile that is one person for other reasons, -1 for none.
+    :param remembered: what a run with this very model has left; only pairs with a profile that is new to it are scored.
     """
     watch = _Watch(progress)
     profiles = connection.execute("SELECT count(*) FROM profiles").fetchall()[0][0]
     columns = usable_columns(connection, policy)
     if len(columns) < 2 or not _PERSONAL & {*columns}:
         return _nothing(profiles, "fewer than two kinds of evidence, or none of a single person")
-    rules = choose_rules(connection, columns, profiles, policy)
-    if not rules:
-        return _nothing(profiles, "no two profiles agree on anything that is rare enough to look at")
-    candidates = block(connection, rules)
-    watch.lap("block")
-    if model is None or not model.fits(columns, policy):
+    kept = NONE
+    if model and model.fits(connection, columns, policy):
+        changed = None
+        if remembered:
+            changed = changed_profiles(connection, remembered)
+            kept = kept_pairs(connection, remembered)
+        scored = block(connection, model.rules, changed)
+        watch.lap("block")
+        scorer = Scorer(connection, model)
+        pairs = scorer.candidates()
+    else:
+        rules = choose_rules(connection, columns, profiles, policy)
+        if not rules:
+            return _nothing(profiles, "no two profiles agree on anything that is rare enough to look at")
+        scored = block(connection, [rule.keys for rule in rules])
+        watch.lap("block")
         model = train(connection, columns, rules, profiles, policy)
         watch.lap("train")
-    scorer = Scorer(connection, model, profiles, policy)
-    pairs = scorer.candidates()
-    rates = estimate_rates(pairs.only(_open(pairs.left, pairs.right, together)), profiles, policy)
+        scorer = Scorer(connection, model)
+        pairs = scorer.candidates()
+        rates = estimate_rates(pairs.only(_open(pairs.left, pairs.right, together)), profiles, policy)
+        model = replace(model, rates=rates)
+    likely = kept + _likely(pairs, model.rates, policy.loose_probability)
     watch.lap("score")
     components = loose_components(
         profiles,
-        *_with_known(pairs.left, pairs.right, rates.probabilities(pairs), together),
+        *_with_known(likely, together),
         policy.loose_probability,
         policy.largest_component,
     )
     within = scorer.within(components)
-    probability = rates.probabilities(within)
+    probability = model.rates.probabilities(within)
     watch.lap("score within components")
     forest = trees(components, within.left, within.right, probability, together)
     cluster = cut(profiles, forest, policy.least_probability)
@@ -97,13 +116,20 @@ def find_links(
         probability[joined],
         within.weight[joined],
         model,
-        rates,
+        remember(connection, likely),
         round(expected_f1(cluster, within.left, within.right, probability), 4),
-        candidates,
-        tuple(rule.keys for rule in rules),
+        scored,
+        len(kept),
         None,
         watch.seconds,
     )
+
+
+def _likely(pairs: Pairs, rates: Rates, least: float) -> Likely:
+    """Pairs that may put two profiles into one component."""
+    probability = rates.probabilities(pairs)
+    kept = probability >= least
+    return Likely(pairs.left[kept], pairs.right[kept], probability[kept])
 
 
 def _open(left: Ints, right: Ints, together: Ints | None) -> npt.NDArray[np.bool_]:
@@ -113,17 +139,13 @@ def _open(left: Ints, right: Ints, together: Ints | None) -> npt.NDArray[np.bool
     return (together[left] != together[right]) | (together[left] < 0)
 
 
-def _with_known(left: Ints, right: Ints, probability: Floats, together: Ints | None) -> tuple[Ints, Ints, Floats]:
+def _with_known(likely: Likely, together: Ints | None) -> tuple[Ints, Ints, Floats]:
     """Pairs and, as certain ones, those that hold known groups together: each profile with the next of its group."""
-    if together is None:
-        return left, right, probability
-    order = np.argsort(together, kind="stable").astype(np.int32)
-    same = (together[order[1:]] == together[order[:-1]]) & (together[order[1:]] >= 0)
-    return (
-        np.concatenate([left, order[:-1][same]]),
-        np.concatenate([right, order[1:][same]]),
-        np.concatenate([probability, np.ones(int(same.sum()))]),
-    )
+    if together is not None:
+        order = np.argsort(together, kind="stable").astype(np.int32)
+        same = (together[order[1:]] == together[order[:-1]]) & (together[order[1:]] >= 0)
+        likely = likely + Likely(order[:-1][same], order[1:][same], np.ones(int(same.sum())))
+    return likely.left, likely.right, likely.probability
 
 
 def _nothing(profiles: int, reason: str) -> Found:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.identity.decisions import LINK_COLUMNS, Linker
+from transforms.identity.keys import define_keyed_hash, identifier_secret
 from transforms.linkage.charts import model_charts
 from transforms.linkage.find import Found, find_links
 from transforms.linkage.model import Model
@@ -68,34 +69,46 @@ def link_profiles(
     store = LinkageStore(settings)
     with scratch_connection(settings) as connection:
         _read_attributes(connection, settings.warehouse)
+        define_keyed_hash(connection, identifier_secret(settings))
         prepare_profiles(connection, "attributes")
         records, together = _known_together(connection, resolved)
         model = store.model() if settings.linkage_model == "keep" else None
-        inputs = _inputs(connection, together, policy, model)
-        last = store.state()
-        if last and last.get("inputs") == inputs:
+        state = store.state() or {}
+        if state.get("inputs") == _inputs(connection, together, policy, model):
             # The outcome is a function of these alone; most days bring no profile.
             if progress:
                 progress(f"linkage: nothing new among {len(records):,} profiles, the links of the last run hold")
             return _for_identity(store.links())
-        found = find_links(connection, policy, model, together, progress)
+        remembered = store.remembered() if model and state.get("programs") == _programs() else None
+        found = find_links(connection, policy, model, together, progress, remembered)
+        # The next run finds the model of this one, unless it trains its own.
+        inputs = _inputs(connection, together, policy, found.model if settings.linkage_model == "keep" else None)
     links = _links(found, records, together, policy.least_probability)
     clusters = pa.table(
         {"record_id": pa.array(records, pa.string()), "cluster": pa.array(records[found.cluster], pa.string())},
         schema=CLUSTERS,
     )
+    tables = {"links": links, "clusters": clusters}
     if found.model:
         store.keep_model(found.model, model_charts(found))
-    store.write_run(
-        run_id, {"links": links, "clusters": clusters}, _state(found, run_id, len(links)) | {"inputs": inputs}
-    )
+    if found.remembered:
+        tables |= {"profiles": found.remembered.profiles, "likely": found.remembered.pairs}
+    store.write_run(run_id, tables, _state(found, run_id, len(links)) | {"inputs": inputs, "programs": _programs()})
     if progress:
-        progress(f"linkage: {len(links):,} links between {len(records):,} profiles" + (_why(found) or ""))
+        progress(f"linkage: {len(links):,} links between {len(records):,} profiles ({_how(found)})")
     return _for_identity(links)
 
 
-def _why(found: Found) -> str | None:
-    return f" ({found.reason})" if found.reason else None
+def _how(found: Found) -> str:
+    if found.reason:
+        return found.reason
+    kept = f", {found.kept:,} likely ones kept" if found.kept else ""
+    return f"{found.scored:,} pairs scored{kept}"
+
+
+def _programs() -> list[str]:
+    """Who computes: another release may give a pair another score."""
+    return [duckdb.__version__, version("splink")]
 
 
 def _read_attributes(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
@@ -136,8 +149,7 @@ def _inputs(
         profiles,
         policy.model_dump_json(),
         model.version if model else None,
-        duckdb.__version__,
-        version("splink"),
+        _programs(),
     ]
     return hashlib.sha256(repr(parts).encode() + groups.astype(np.int64).tobytes()).hexdigest()
 
@@ -166,14 +178,16 @@ def _links(found: Found, records: npt.NDArray[Any], together: npt.NDArray[np.int
 
 
 def _state(found: Found, run_id: str, links: int) -> dict[str, Any]:
+    model = found.model
     return {
         "run_id": run_id,
-        "model": found.model.version if found.model else None,
+        "model": model.version if model else None,
         "profiles": len(found.cluster),
-        "candidates": found.candidates,
-        "blocking_rules": [" and ".join(rule) for rule in found.rules],
-        "match_rate": found.rates.matches if found.rates else None,
-        "lookalikes_per_match": found.rates.lookalikes if found.rates else None,
+        "scored": found.scored,
+        "kept": found.kept,
+        "blocking_rules": [" and ".join(rule) for rule in model.rules] if model else [],
+        "match_rate": model.rates.matches if model else None,
+        "lookalikes_per_match": model.rates.lookalikes if model else None,
         "expected_f1": found.expected_f1,
         "links": links,
         "reason": found.reason,

@@ -11,39 +11,58 @@ import logging
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import pyarrow as pa
 
-from transforms.linkage.blocking import Rule, training_rules
+from transforms.linkage.blocking import Rule, count_pairs, most_pairs, training_rules
+from transforms.linkage.frequencies import Frequencies, count_terms, frequency_columns
 from transforms.linkage.normalise import LINKAGE_NORMALISER_VERSION
 from transforms.linkage.policy import LinkagePolicy
-from transforms.linkage.roles import ROLES, Role
+from transforms.linkage.rates import Rates, rates_before_data
+from transforms.linkage.roles import COMPARISONS, ROLES, Role
 
 if TYPE_CHECKING:
     from splink import Linker
 
+Shares = dict[str, tuple[tuple[float, float], ...]]
+
 _SMALLEST = 1e-9
+_FORMAT = 2
+_MOST_PAIRS = 2
+"""A kept model's rules may bring so many times the budget: with a tenth more profiles they bring a fifth more pairs."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """Shares of true matches (m) and of strangers (u) in each level of each comparison; JSON holds all of it.
+    """All that the probability of a pair depends on beside its two profiles, and by which pairs are found.
 
-    ``shares`` is comparison → one pair (m, u) for each level, in the order of the comparison's levels.
+    ``rules`` are the keys of each blocking rule. ``shares`` is comparison → one pair (m, u) of shares of true matches
+    and of strangers for each level, in the order of the comparison's levels. ``key`` tells under which secret the terms
+    of ``frequencies`` were hashed.
     """
 
     columns: tuple[str, ...]
-    shares: dict[str, tuple[tuple[float, float], ...]]
-    policy_version: int
+    rules: tuple[tuple[str, ...], ...]
+    shares: Shares
+    rates: Rates
+    frequencies: Frequencies
+    policy: dict[str, Any]
     normaliser_version: int
+    key: str
     trained_on: dict[str, int]
 
-    @property
+    @cached_property
     def version(self) -> str:
-        """Name of the model: the same shares have the same name, wherever they were learned."""
-        content = json.dumps([self.shares, self.policy_version, self.normaliser_version], sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        """Name of the model: what has the same content has the same name, wherever it was learned."""
+        return _name(self._content())
+
+    @property
+    def profiles(self) -> int:
+        """Number of profiles that it was trained on."""
+        return self.trained_on["profiles"]
 
     @property
     def roles(self) -> list[Role]:
@@ -51,56 +70,87 @@ class Model:
         return [role for role in ROLES if role.name in self.columns]
 
     def to_json(self) -> str:
-        """The artefact: sorted and indented, so that two models can be compared line by line."""
-        labelled = {
-            role.name: [
-                {"level": level.label, "m": m, "u": u, "weight": round(math.log2(m / u), 3)}
-                for level, (m, u) in zip(role.levels, self.shares[role.name], strict=True)
-            ]
-            for role in self.roles
-        }
-        content = {
-            "version": self.version,
-            "policy_version": self.policy_version,
+        """The artefact without its terms: sorted and indented, so that two models can be compared line by line."""
+        return json.dumps({"version": self.version, **self._content()}, indent=1, ensure_ascii=False) + "\n"
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "format": _FORMAT,
             "normaliser_version": self.normaliser_version,
+            "comparisons_version": COMPARISONS,
             "columns": list(self.columns),
+            "rules": [list(rule) for rule in self.rules],
             "trained_on": self.trained_on,
-            "comparisons": labelled,
+            "rates": {
+                "matches": self.rates.matches,
+                "lookalikes": self.rates.lookalikes,
+                "emails_made_of_names": self.rates.emails_made_of_names,
+            },
+            "comparisons": {
+                role.name: [
+                    {"level": level.label, "m": m, "u": u, "weight": round(math.log2(m / u), 3)}
+                    for level, (m, u) in zip(role.levels, self.shares[role.name], strict=True)
+                ]
+                for role in self.roles
+            },
+            "frequencies": {"filled": self.frequencies.filled, "terms": self.frequencies.digest, "key": self.key},
+            "policy": self.policy,
         }
-        return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> Model:
-        """Read what :meth:`to_json` wrote.
+    def from_json(cls, text: str, terms: pa.Table) -> Model | None:
+        """Read what :meth:`to_json` wrote, with the terms that stood beside it; None for a model of another release.
 
-        :raises ValueError: if it was changed by hand, or its levels are not those of this release.
+        :raises ValueError: if it was changed by hand.
         """
         content = json.loads(text)
-        levels = {role.name: [level.label for level in role.levels] for role in ROLES}
-        for name, found in content["comparisons"].items():
-            if [level["level"] for level in found] != levels.get(name):
-                raise ValueError(f"the levels of the comparison {name!r} are not those of this release: train anew")
-        model = cls(
+        if content.get("format") != _FORMAT:
+            return None
+        version = content.pop("version")
+        frequencies = Frequencies(content["frequencies"]["filled"], terms)
+        if frequencies.digest != content["frequencies"]["terms"] or _name(content) != version:
+            raise ValueError(
+                f"the model {version} of linkage was changed by hand: restore its files, or delete them"
+                " and a new one is trained"
+            )
+        if content["comparisons_version"] != COMPARISONS:
+            return None
+        return cls(
             columns=tuple(content["columns"]),
+            rules=tuple(tuple(rule) for rule in content["rules"]),
             shares={
                 name: tuple((level["m"], level["u"]) for level in found)
                 for name, found in content["comparisons"].items()
             },
-            policy_version=content["policy_version"],
+            rates=Rates(**content["rates"]),
+            frequencies=frequencies,
+            policy=content["policy"],
             normaliser_version=content["normaliser_version"],
+            key=content["frequencies"]["key"],
             trained_on=content["trained_on"],
         )
-        if model.version != content["version"]:
-            raise ValueError(f"the model calls itself {content['version']} and is {model.version}: it was changed")
-        return model
 
-    def fits(self, columns: Collection[str], policy: LinkagePolicy) -> bool:
-        """Whether the model may be used for profiles with these columns."""
+    def fits(self, connection: duckdb.DuckDBPyConnection, columns: Collection[str], policy: LinkagePolicy) -> bool:
+        """Whether the model may be used for ``profiles`` with these columns, as the policy demands."""
+        [(profiles,)] = connection.execute("SELECT count(*) FROM profiles").fetchall()
         return (
             set(self.columns) == {*columns}
-            and self.policy_version == policy.version
+            and self.policy == policy.model_dump(mode="json")
             and self.normaliser_version == LINKAGE_NORMALISER_VERSION
+            and self.key == _key(connection)
+            and abs(profiles - self.profiles) <= policy.most_growth * self.profiles
+            # Many profiles of one value bring pairs without end.
+            and count_pairs(connection, self.rules) <= _MOST_PAIRS * most_pairs(profiles, policy)
         )
+
+
+def _name(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _key(connection: duckdb.DuckDBPyConnection) -> str:
+    """Tells under which secret ``keyed_hash`` hashes."""
+    return connection.execute("SELECT keyed_hash('fingerprint', 16)").fetchall()[0][0]
 
 
 def usable_columns(connection: duckdb.DuckDBPyConnection, policy: LinkagePolicy) -> tuple[str, ...]:
@@ -126,6 +176,7 @@ def train(
 
     How often strangers agree comes from all pairs of a fixed sample, how often true matches do from expectation
     maximisation over the pairs of a few rules. What few pairs say is drawn towards what is known before any data.
+    The rates are those before any data. Needs :func:`transforms.identity.keys.define_keyed_hash`.
     """
     prior = {role.name: tuple((level.m, level.u) for level in role.levels) for role in ROLES if role.name in columns}
     strangers, pairs = _strangers(connection, prior, profiles, policy)
@@ -141,19 +192,20 @@ def train(
         drawn = _drawn(found, [m for m, _ in prior[name]], seen, policy.prior_matches)
         smoothed[name] = tuple((m, u) for m, (_, u) in zip(drawn, shares, strict=True))
     return Model(
-        tuple(columns),
-        smoothed,
-        policy.version,
-        LINKAGE_NORMALISER_VERSION,
-        {
+        columns=tuple(columns),
+        rules=tuple(rule.keys for rule in rules),
+        shares=smoothed,
+        rates=rates_before_data(profiles, policy),
+        frequencies=count_terms(connection, frequency_columns(role for role in ROLES if role.name in columns)),
+        policy=policy.model_dump(mode="json"),
+        normaliser_version=LINKAGE_NORMALISER_VERSION,
+        key=_key(connection),
+        trained_on={
             "profiles": profiles,
             "pairs_of_strangers": pairs,
             "expected_matches": round(max((session.matches for session in sessions if session), default=0)),
         },
     )
-
-
-Shares = dict[str, tuple[tuple[float, float], ...]]
 
 
 def make_linker(connection: duckdb.DuckDBPyConnection, table: str, shares: Shares, match_rate: float) -> Linker:

@@ -37,6 +37,7 @@ class LinkagePolicy(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: PositiveInt
+    most_growth: float = Field(ge=0)
     min_completeness: float = Field(ge=0, le=1)
     pairs_per_profile: PositiveInt
     pairs_per_profile_in_all: PositiveInt

@@ -6,6 +6,7 @@ what is held true before any data: how often true matches (m) and strangers (u) 
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from transforms.linkage.policy import Lookalike
@@ -236,6 +237,11 @@ ROLES: tuple[Role, ...] = (
     _EMAIL,
     _number("phone", _ALL),
 )
+
+# Tells the comparisons of two releases apart: a model of others weighs something else.
+COMPARISONS = hashlib.sha256(
+    repr([(role.name, role.missing, role.levels, sorted(role.shared_by)) for role in ROLES]).encode()
+).hexdigest()[:12]
 
 # What pairs may be found by: SQL expression → the role it belongs to. Of one role, a rule takes one.
 BLOCKING_KEYS: dict[str, str] = {

@@ -1,7 +1,8 @@
 """Where linkage lies: ``<lake>/linkage``.
 
-- ``runs/<run>``: ``links.parquet``, ``clusters.parquet`` and ``state.json``; ``current`` names the run that holds.
-- ``models/<version>.json`` with its charts ``<version>.html``: every model that a run has used.
+- ``runs/<run>``: ``links.parquet``, ``clusters.parquet`` and ``state.json``; ``profiles.parquet`` and
+  ``likely.parquet`` for the next run with the same model. ``current`` names the run that holds.
+- ``models/<version>.json`` and ``.parquet``, the terms, with its charts ``.html``: every model that a run has used.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.durability import sync
+from transforms.linkage.memory import FINGERPRINTS, LIKELY, Remembered
 from transforms.linkage.model import Model
 from transforms.run_folders import RunFolders
 from transforms.settings import Settings
@@ -45,21 +47,34 @@ class LinkageStore(RunFolders):
         return pq.read_table(self.current / "links.parquet", schema=LINKS)
 
     def model(self) -> Model | None:
-        """The model of the current run, if it had one.
+        """The model of the current run, if it had one that this release can read.
 
-        :raises ValueError: if its file was changed by hand.
+        :raises ValueError: if its files were changed by hand.
         """
         version = (self.state() or {}).get("model")
-        file = self.models / f"{version}.json"
-        return Model.from_json(file.read_text(encoding="utf-8")) if version and file.exists() else None
+        file, terms = self.models / f"{version}.json", self.models / f"{version}.parquet"
+        if not version or not file.exists() or not terms.exists():
+            return None
+        return Model.from_json(file.read_text(encoding="utf-8"), pq.read_table(terms))
+
+    def remembered(self) -> Remembered | None:
+        """What the current run has left for the next one, None if it found nothing to compare."""
+        profiles, pairs = self.current / "profiles.parquet", self.current / "likely.parquet"
+        if not profiles.exists() or not pairs.exists():
+            return None
+        return Remembered(pq.read_table(profiles, schema=FINGERPRINTS), pq.read_table(pairs, schema=LIKELY))
 
     def keep_model(self, model: Model, charts: str) -> None:
         """Write a model and its charts, if they are not there."""
         self.models.mkdir(parents=True, exist_ok=True)
-        for name, text in ((f"{model.version}.html", charts), (f"{model.version}.json", model.to_json())):
+        terms = pa.BufferOutputStream()
+        pq.write_table(model.frequencies.terms, terms, compression="zstd")
+        contents = {".html": charts.encode(), ".parquet": terms.getvalue().to_pybytes(), ".json": model.to_json().encode()}
+        for ending, content in contents.items():
+            name = f"{model.version}{ending}"
             if not (self.models / name).exists():
                 draft = self.models / f".{name}"
-                draft.write_text(text, encoding="utf-8")
+                draft.write_bytes(content)
                 sync(draft)
                 draft.replace(self.models / name)
         sync(self.models)

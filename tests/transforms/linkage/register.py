@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from transforms.identity.keys import define_keyed_hash
 from transforms.linkage.find import Found, find_links
 from transforms.linkage.model import Model
 from transforms.linkage.normalise import ATTRIBUTES, prepare_profiles
@@ -117,6 +118,7 @@ def prepared(profiles: Iterable[Profile]) -> duckdb.DuckDBPyConnection:
     connection.register("frame", as_frame(profiles).to_arrow())
     connection.execute("CREATE TABLE attributes AS FROM frame")
     prepare_profiles(connection, "attributes")
+    define_keyed_hash(connection, b"a secret of the tests")
     return connection
 
 
