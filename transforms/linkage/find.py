@@ -31,9 +31,8 @@ class Found:
     """Links of one run over ``profiles``, by profile number.
 
     ``cluster`` names each profile's cluster after its first profile; ``left``, ``right``, ``probability`` and
-    ``weight`` are the pairs within clusters. ``scored`` is the number of candidates that were compared, ``kept`` that of
-    the likely pairs that were not, because the last run had compared them. ``reason`` says why there are none, where
-    nothing could be compared.
+    ``weight`` are the pairs within clusters. ``scored`` is the number of candidates that were compared, ``kept`` that
+    of likely pairs that the last run had compared. ``reason`` says why there are none, where nothing could be compared.
     """
 
     cluster: Ints

@@ -46,7 +46,7 @@ def count_terms(connection: duckdb.DuckDBPyConnection, columns: Collection[str])
         return Frequencies({}, TERMS.empty_table())
     filled = connection.execute(f"SELECT {', '.join(f'count({name})' for name in columns)} FROM profiles").fetchall()[0]
     counted = " UNION ALL ".join(
-        f"SELECT {literal(name)} AS \"column\", {_hashed(name)} AS value, count(*) AS profiles FROM profiles"
+        f'SELECT {literal(name)} AS "column", {_hashed(name)} AS value, count(*) AS profiles FROM profiles'
         f" WHERE {name} IS NOT NULL GROUP BY {name} HAVING count(*) > 1"
         for name in columns
     )

@@ -64,10 +64,10 @@ class Scorer:
 
     def _read(self, table: str) -> Pairs:
         prior = np.log2(self._prior / (1 - self._prior))
-        kinds = list(self._model.rates.lookalikes)
+        kinds, roles = list(self._model.rates.lookalikes), self._model.roles
         unshared = ", ".join(
             # A lookalike may share all that the profiles tell.
-            " + ".join(["0.0", *(_weight(role) for role in self._model.roles if kind not in role.shared_by)]) + f" AS {kind}"
+            " + ".join(["0.0", *(_weight(role) for role in roles if kind not in role.shared_by)]) + f" AS {kind}"
             for kind in kinds
         )
         named, alike = self._names()

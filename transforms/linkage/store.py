@@ -69,9 +69,13 @@ class LinkageStore(RunFolders):
         self.models.mkdir(parents=True, exist_ok=True)
         terms = pa.BufferOutputStream()
         pq.write_table(model.frequencies.terms, terms, compression="zstd")
-        contents = {".html": charts.encode(), ".parquet": terms.getvalue().to_pybytes(), ".json": model.to_json().encode()}
+        contents = {
+            "html": charts.encode(),
+            "parquet": terms.getvalue().to_pybytes(),
+            "json": model.to_json().encode(),
+        }
         for ending, content in contents.items():
-            name = f"{model.version}{ending}"
+            name = f"{model.version}.{ending}"
             if not (self.models / name).exists():
                 draft = self.models / f".{name}"
                 draft.write_bytes(content)

@@ -64,7 +64,8 @@ _STEMS = (
     "weide",
 )
 _ENDS = ("er", "mann", "meier", "bauer", "hardt", "felder", "inger", "ner", "huber", "winkel")
-_TOWNS = ("Ahlen", "Borken", "Celle", "Düren", "Emden", "Fulda", "Gotha", "Halle", "Jena", "Kamen", "Lemgo", "Minden")
+SECRET = b"a secret of the tests"
+TOWNS = ("Ahlen", "Borken", "Celle", "Düren", "Emden", "Fulda", "Gotha", "Halle", "Jena", "Kamen", "Lemgo", "Minden")
 
 SCHEMA = {
     "record_id": pl.String,
@@ -76,7 +77,7 @@ SCHEMA = {
 
 
 def person(chance: random.Random) -> Profile:
-    town = chance.randrange(len(_TOWNS))
+    town = chance.randrange(len(TOWNS))
     return {
         "given_name": (chance.choice(_FIRST) + chance.choice(_LAST)).capitalize(),
         "family_name": (chance.choice(_STEMS) + chance.choice(_ENDS)).capitalize(),
@@ -84,7 +85,7 @@ def person(chance: random.Random) -> Profile:
         "street": f"{chance.choice(_STEMS)}{chance.choice(('straße', 'weg', 'gasse'))}".capitalize(),
         "house_number": str(chance.randrange(1, 120)),
         "postal_code": f"{chance.randrange(60) * 17 + town * 1000 + 10_000}",
-        "city": _TOWNS[town],
+        "city": TOWNS[town],
     }
 
 
@@ -112,13 +113,13 @@ def as_frame(profiles: Iterable[Profile]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
 
-def prepared(profiles: Iterable[Profile]) -> duckdb.DuckDBPyConnection:
+def prepared(profiles: Iterable[Profile], secret: bytes = SECRET) -> duckdb.DuckDBPyConnection:
     """A connection with ``profiles`` in comparable form."""
     connection = duckdb.connect(":memory:", config={"threads": 2})
     connection.register("frame", as_frame(profiles).to_arrow())
     connection.execute("CREATE TABLE attributes AS FROM frame")
     prepare_profiles(connection, "attributes")
-    define_keyed_hash(connection, b"a secret of the tests")
+    define_keyed_hash(connection, secret)
     return connection
 
 

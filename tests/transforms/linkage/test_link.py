@@ -138,7 +138,7 @@ def test_switched_off_nothing_is_linked_and_nothing_written(tmp_path: Path) -> N
 
 
 def test_a_kept_model_is_used_until_the_columns_change(tmp_path: Path) -> None:
-    platform = Platform(tmp_path / "home", linkage_model="keep")
+    platform = Platform(tmp_path / "home")
     platform.hold(PROFILES, {})
     platform.run("one")
     first = platform.linkage.model()
@@ -155,8 +155,8 @@ def test_a_kept_model_is_used_until_the_columns_change(tmp_path: Path) -> None:
     )
 
 
-def test_a_new_register_trains_a_new_model(tmp_path: Path) -> None:
-    platform = Platform(tmp_path / "home")
+def test_on_demand_a_new_register_trains_a_new_model(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home", linkage_model="train")
     platform.hold(PROFILES, {})
     platform.run("one")
     first = platform.linkage.model()
