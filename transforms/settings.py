@@ -73,7 +73,7 @@ class Settings(BaseSettings):
         default=True, description="Whether profiles without a common identifier are matched on names and addresses."
     )
     linkage_model: Literal["train", "keep"] = Field(
-        default="keep", description="Whether the matching keeps its model as long as it fits, or trains one with each run."
+        default="keep", description="Whether the matching keeps its model as long as it fits, or trains with each run."
     )
     linkage_policy: AbsolutePath = Field(
         default=PROJECT_DIR / "transforms" / "linkage" / "policy.yaml",

@@ -55,7 +55,7 @@ def count_terms(connection: duckdb.DuckDBPyConnection, columns: Collection[str])
 
 
 def look_up_terms(connection: duckdb.DuckDBPyConnection, frequencies: Frequencies) -> dict[str, str]:
-    """Make a table (<column>, tf_<column>) of the share of profiles that hold each value of ``profiles``.
+    """Make a table (<column>, tf_<column>) of the share of profiles that hold a value, for those that can be equal.
 
     :return: name of the table of each column. Needs :func:`transforms.identity.keys.define_keyed_hash`.
     """
@@ -65,8 +65,8 @@ def look_up_terms(connection: duckdb.DuckDBPyConnection, frequencies: Frequencie
         connection.execute(f"""
             CREATE OR REPLACE TABLE {identifier(table)} AS
             SELECT {name}, coalesce(t.profiles, 1) / CAST({frequencies.filled[name]} AS DOUBLE) AS tf_{name}
-            FROM (SELECT DISTINCT {name}, {_hashed(name)} AS hashed FROM profiles WHERE {name} IS NOT NULL)
-            LEFT JOIN (FROM known_terms WHERE "column" = {literal(name)}) t ON t.value = hashed
+            FROM (SELECT {name} FROM profiles WHERE {name} IS NOT NULL GROUP BY {name} HAVING count(*) > 1)
+            LEFT JOIN (FROM known_terms WHERE "column" = {literal(name)}) t ON t.value = {_hashed(name)}
         """)
     connection.unregister("known_terms")
     return tables

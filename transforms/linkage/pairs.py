@@ -26,27 +26,24 @@ class Scorer:
         from splink import DuckDBAPI
 
         self._connection = connection
+        self._splink = DuckDBAPI(connection)
         self._model = model
         self._prior = 1 / max(model.profiles, 2)
         self._linker = make_linker(connection, "profiles", model.shares, self._prior)
         # How common a value is, is the model's to say: Splink would count it among the profiles of the day.
         for column, table in look_up_terms(connection, model.frequencies).items():
-            self._linker.table_management.register_term_frequency_lookup(DuckDBAPI(connection).register(table), column)
+            self._linker.table_management.register_term_frequency_lookup(self._splink.register(table), column)
 
     def candidates(self) -> Pairs:
         """Score ``candidates``; see :func:`transforms.linkage.blocking.block`."""
-        from splink import DuckDBAPI
-
-        self._linker.table_management.register_blocked_pairs_for_predict(
-            DuckDBAPI(self._connection).register("candidates")
-        )
+        self._linker.table_management.register_blocked_pairs_for_predict(self._splink.register("candidates"))
         predicted = self._linker.inference.predict(threshold_match_weight=_LEAST_WEIGHT)
         return self._read(predicted.physical_name)
 
     def within(self, components: Ints) -> Pairs:
         """Score all pairs of profiles of one component, by profile number; -1: of no component."""
         import pyarrow as pa
-        from splink import DuckDBAPI, block_on
+        from splink import block_on
 
         columns = {"uid": pa.array(np.arange(len(components), dtype=np.int32)), "component": pa.array(components)}
         self._connection.register("component_of_profile", pa.table(columns))
@@ -57,7 +54,7 @@ class Scorer:
         """)
         self._connection.unregister("component_of_profile")
         predicted = self._linker.inference.predict_within(
-            DuckDBAPI(self._connection).register("component_profiles"),
+            self._splink.register("component_profiles"),
             blocking_rules_to_generate_predictions=[block_on("component")],
         )
         return self._read(predicted.physical_name)

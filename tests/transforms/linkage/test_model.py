@@ -123,7 +123,8 @@ def test_terms_hold_no_value_and_nothing_that_one_profile_has_alone(model: Model
 
 
 def test_a_value_that_the_model_does_not_know_counts_as_seen_once(model: Model) -> None:
-    connection = prepared([{**PROFILES[0], "given_name": "Zenobia"}, {**PROFILES[1], "city": "Ahlen"}])
+    twice = {**PROFILES[0], "given_name": "Zenobia", "city": "Ahlen"}
+    connection = prepared([twice, {**twice, "record_id": "crm:again"}])
     tables = look_up_terms(connection, model.frequencies)
     shares = dict(connection.execute(f"SELECT city, tf_city FROM {tables['city']}").fetchall())
     in_ahlen = sum(profile["city"] == "Ahlen" for profile in PROFILES)
