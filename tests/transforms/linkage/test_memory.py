@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import itertools
 import random
 import shutil
@@ -19,13 +20,15 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from transforms.linkage import link_profiles
+from transforms.linkage.memory import NONE, changed_profiles, remember
+from transforms.linkage.normalise import ATTRIBUTES
 from transforms.linkage.pairs import Scorer
 from transforms.linkage.policy import load_policy
 from transforms.linkage.rates import Pairs
 from transforms.linkage.store import LinkageStore
 from transforms.settings import Settings
 
-from .register import Profile, as_frame, misspelt, person, register
+from .register import Profile, as_frame, misspelt, person, prepared, register
 
 POLICY = load_policy()
 PROFILES = {profile["record_id"]: profile for profile in register(90, 40)[0]}
@@ -148,6 +151,16 @@ def test_profiles_that_all_have_gone_leave_no_link_behind(home: Home) -> None:
     assert {row[0] for row in home.table("clusters")} == {*other}
 
 
+@pytest.mark.parametrize("attribute", ["birth_date", *ATTRIBUTES])
+def test_whatever_a_profile_tells_makes_it_a_changed_one(attribute: str) -> None:
+    people = [dict.fromkeys(ATTRIBUTES, "Ada 1") | {"record_id": f"crm:{i}"} for i in range(3)]
+    remembered = remember(prepared(people), NONE)
+    people[1] = people[1] | {attribute: dt.date(1990, 5, 3) if attribute == "birth_date" else "Grace 2"}
+    connection = prepared(reversed(people))
+    table = changed_profiles(connection, remembered)
+    assert connection.execute(f"SELECT record_id FROM {table}").fetchall() == [("crm:1",)]
+
+
 def test_another_release_of_a_program_scores_everything(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     profiles, _ = some_day()
     model = home.state["model"]
@@ -200,7 +213,8 @@ def lived(profiles: dict[str, Profile], groups: dict[str, int], steps: Sequence[
         elif kind == "again":
             profiles[name] = {**misspelt(PROFILES[f"crm:p{chance.randrange(90)}"], chance), "record_id": name}
         elif kind == "change":
-            profiles[one] = {**profiles[one], "family_name": profiles[other]["family_name"], "house_number": "8"}
+            name = chance.choice(["given_name", "family_name", "birth_date", "street", "postal_code"])
+            profiles[one] = {**profiles[one], name: profiles[other][name]}
         elif kind == "go":
             del profiles[one]
         elif kind == "join":
