@@ -62,17 +62,14 @@ def find_links(
     Depends on the profiles, the policy and the model alone, not on the order of rows, nor on what is remembered. Needs
     :func:`transforms.identity.keys.define_keyed_hash`.
 
-    :param model: used if it fits, else one is trained.
+    :param model: one that fits, see :meth:`transforms.linkage.model.Model.fits`; without it one is trained.
     :param together: group of each profile that is one person for other reasons, -1 for none.
     :param remembered: what a run with this very model has left; only pairs with a profile that is new to it are scored.
     """
     watch = _Watch(progress)
     profiles = connection.execute("SELECT count(*) FROM profiles").fetchall()[0][0]
-    columns = usable_columns(connection, policy)
-    if len(columns) < 2 or not _PERSONAL & {*columns}:
-        return _nothing(profiles, "fewer than two kinds of evidence, or none of a single person")
     kept = NONE
-    if model and model.fits(connection, columns, policy):
+    if model:
         changed = None
         if remembered:
             changed = changed_profiles(connection, remembered)
@@ -82,6 +79,9 @@ def find_links(
         scorer = Scorer(connection, model)
         pairs = scorer.candidates()
     else:
+        columns = usable_columns(connection, policy)
+        if len(columns) < 2 or not _PERSONAL & {*columns}:
+            return _nothing(profiles, "fewer than two kinds of evidence, or none of a single person")
         rules = choose_rules(connection, columns, profiles, policy)
         if not rules:
             return _nothing(profiles, "no two profiles agree on anything that is rare enough to look at")

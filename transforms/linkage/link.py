@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from importlib.metadata import version
+from functools import cache
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,10 @@ def link_profiles(
     Reads ``intermediate.int_profile_attributes``, which it opens read-only and leaves before it computes. Writes
     ``<lake>/linkage``; see :mod:`transforms.linkage.store`.
 
+    Where the last run had the very same before it nothing is computed; where it had the same model, only what is new.
+
     :param resolved: ``identity_key`` and ``cluster``: profiles that identifiers have made one person stay one.
     :return: columns as in :data:`transforms.identity.decisions.LINK_COLUMNS`, best links first.
-    Nothing is computed where the last run had the very same before it.
-
     :raises FileNotFoundError: if there is no warehouse.
     :raises ValueError: if the kept model was changed by hand.
     """
@@ -72,17 +73,17 @@ def link_profiles(
         define_keyed_hash(connection, identifier_secret(settings))
         prepare_profiles(connection, "attributes")
         records, together = _known_together(connection, resolved)
-        model = store.model() if settings.linkage_model == "keep" else None
-        state = store.state() or {}
-        if state.get("inputs") == _inputs(connection, together, policy, model):
+        state, keeps = store.state() or {}, settings.linkage_model == "keep"
+        if state.get("inputs") == _inputs(connection, together, policy, state.get("model") if keeps else None):
             # The outcome is a function of these alone; most days bring no profile.
             if progress:
                 progress(f"linkage: nothing new among {len(records):,} profiles, the links of the last run hold")
             return _for_identity(store.links())
-        remembered = store.remembered() if model and state.get("programs") == _programs() else None
-        found = find_links(connection, policy, model, together, progress, remembered)
-        # The next run finds the model of this one, unless it trains its own.
-        inputs = _inputs(connection, together, policy, found.model if settings.linkage_model == "keep" else None)
+        model = _fitting_model(connection, store, policy) if keeps else None
+        is_last = model and model.version == state.get("model") and state.get("programs") == _programs()
+        found = find_links(connection, policy, model, together, progress, store.remembered() if is_last else None)
+        version = found.model.version if found.model else None
+        inputs = _inputs(connection, together, policy, version if keeps else None)
     links = _links(found, records, together, policy.least_probability)
     clusters = pa.table(
         {"record_id": pa.array(records, pa.string()), "cluster": pa.array(records[found.cluster], pa.string())},
@@ -93,7 +94,9 @@ def link_profiles(
         store.keep_model(found.model, model_charts(found))
     if found.remembered:
         tables |= {"profiles": found.remembered.profiles, "likely": found.remembered.pairs}
-    store.write_run(run_id, tables, _state(found, run_id, len(links)) | {"inputs": inputs, "programs": _programs()})
+    used = [other for other in store.models_used() if other != version] + ([version] if version else [])
+    circumstances = {"inputs": inputs, "programs": _programs(), "models_used": used}
+    store.write_run(run_id, tables, _state(found, run_id, len(links)) | circumstances)
     if progress:
         progress(f"linkage: {len(links):,} links between {len(records):,} profiles ({_how(found)})")
     return _for_identity(links)
@@ -106,9 +109,13 @@ def _how(found: Found) -> str:
     return f"{found.scored:,} pairs scored{kept}"
 
 
+@cache
 def _programs() -> list[str]:
-    """Who computes: another release may give a pair another score."""
-    return [duckdb.__version__, version("splink")]
+    """Who computes: other rules or another library may give a pair another score."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return [digest.hexdigest()[:16], duckdb.__version__, version_of("splink")]
 
 
 def _read_attributes(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
@@ -135,8 +142,17 @@ def _known_together(
     return np.asarray(rows["record_id"], dtype=object), np.asarray(rows["cluster"], dtype=np.int32)
 
 
+def _fitting_model(connection: duckdb.DuckDBPyConnection, store: LinkageStore, policy: LinkagePolicy) -> Model | None:
+    """The model that was last used among those that fit: a look back at an earlier day may have had its own."""
+    for version in reversed(store.models_used()):
+        model = store.model(version)
+        if model and model.fits(connection, policy):
+            return model
+    return None
+
+
 def _inputs(
-    connection: duckdb.DuckDBPyConnection, together: npt.NDArray[np.int32], policy: LinkagePolicy, model: Model | None
+    connection: duckdb.DuckDBPyConnection, together: npt.NDArray[np.int32], policy: LinkagePolicy, model: str | None
 ) -> str:
     """Digest of all that the links depend on: profiles, which of them are known to be one, policy, model, programs."""
     [profiles] = connection.execute(
@@ -148,7 +164,7 @@ def _inputs(
     parts = [
         profiles,
         policy.model_dump_json(),
-        model.version if model else None,
+        model,
         _programs(),
     ]
     return hashlib.sha256(repr(parts).encode() + groups.astype(np.int64).tobytes()).hexdigest()

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -130,15 +130,18 @@ class Model:
             trained_on=content["trained_on"],
         )
 
-    def fits(self, connection: duckdb.DuckDBPyConnection, columns: Collection[str], policy: LinkagePolicy) -> bool:
-        """Whether the model may be used for ``profiles`` with these columns, as the policy demands."""
+    def fits(self, connection: duckdb.DuckDBPyConnection, policy: LinkagePolicy) -> bool:
+        """Whether the model may be used for ``profiles``: by its policy, columns, secret, and by their number.
+
+        Needs :func:`transforms.identity.keys.define_keyed_hash`.
+        """
         [(profiles,)] = connection.execute("SELECT count(*) FROM profiles").fetchall()
         return (
-            set(self.columns) == {*columns}
-            and self.policy == policy.model_dump(mode="json")
+            self.policy == policy.model_dump(mode="json")
             and self.normaliser_version == LINKAGE_NORMALISER_VERSION
-            and self.key == _key(connection)
             and abs(profiles - self.profiles) <= policy.most_growth * self.profiles
+            and self.key == _key(connection)
+            and self.columns == usable_columns(connection, policy)
             # Many profiles of one value bring pairs without end.
             and count_pairs(connection, self.rules) <= _MOST_PAIRS * most_pairs(profiles, policy)
         )

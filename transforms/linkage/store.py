@@ -46,12 +46,16 @@ class LinkageStore(RunFolders):
         """Links of the current run."""
         return pq.read_table(self.current / "links.parquet", schema=LINKS)
 
-    def model(self) -> Model | None:
-        """The model of the current run, if it had one that this release can read.
+    def models_used(self) -> list[str]:
+        """Versions of the models that runs have used, the last one last."""
+        return (self.state() or {}).get("models_used", [])
+
+    def model(self, version: str | None = None) -> Model | None:
+        """A model that some run had, or that of the current run; None if there is none that this release can read.
 
         :raises ValueError: if its files were changed by hand.
         """
-        version = (self.state() or {}).get("model")
+        version = version or (self.state() or {}).get("model")
         file, terms = self.models / f"{version}.json", self.models / f"{version}.parquet"
         if not version or not file.exists() or not terms.exists():
             return None

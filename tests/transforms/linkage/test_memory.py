@@ -153,7 +153,7 @@ def test_profiles_that_all_have_gone_leave_no_link_behind(home: Home) -> None:
 
 @pytest.mark.parametrize("attribute", ["birth_date", *ATTRIBUTES])
 def test_whatever_a_profile_tells_makes_it_a_changed_one(attribute: str) -> None:
-    people = [dict.fromkeys(ATTRIBUTES, "Ada 1") | {"record_id": f"crm:{i}"} for i in range(3)]
+    people: list[Profile] = [dict.fromkeys(ATTRIBUTES, "Ada 1") | {"record_id": f"crm:{i}"} for i in range(3)]
     remembered = remember(prepared(people), NONE)
     people[1] = people[1] | {attribute: dt.date(1990, 5, 3) if attribute == "birth_date" else "Grace 2"}
     connection = prepared(reversed(people))
@@ -164,7 +164,7 @@ def test_whatever_a_profile_tells_makes_it_a_changed_one(attribute: str) -> None
 def test_another_release_of_a_program_scores_everything(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     profiles, _ = some_day()
     model = home.state["model"]
-    monkeypatch.setattr("transforms.linkage.link.version", lambda _: "99")
+    monkeypatch.setattr("transforms.linkage.link._programs", lambda: ["another"])
     home.link(profiles)
     assert home.state["model"] == model
     assert home.state["kept"] == 0 < home.state["scored"]
@@ -181,6 +181,16 @@ def test_a_tenth_more_profiles_keep_the_model_and_one_more_trains_another(home: 
     assert home.state["kept"] == 0
     trained = home.store.model()
     assert trained is not None and trained.profiles == len(PROFILES) + len(more) + 1
+
+
+def test_who_comes_back_from_an_earlier_day_finds_the_model_again(home: Home) -> None:
+    today, links = home.state["model"], home.table("links")
+    home.link({record: PROFILES[record] for record in sorted(PROFILES)[:80]})
+    assert home.state["model"] != today
+    home.link(PROFILES)
+    assert home.state["model"] == today
+    assert home.table("links") == links
+    assert len(home.state["models_used"]) == 2
 
 
 def test_a_model_of_an_older_release_makes_way_for_a_new_one(home: Home) -> None:

@@ -31,8 +31,7 @@ def model() -> Model:
 
 
 def fits(model: Model, profiles: Sequence[Profile], policy: LinkagePolicy = POLICY, secret: bytes = SECRET) -> bool:
-    connection = prepared(profiles, secret)
-    return model.fits(connection, usable_columns(connection, policy), policy)
+    return model.fits(prepared(profiles, secret), policy)
 
 
 def test_columns_are_those_that_the_profiles_fill(model: Model) -> None:
