@@ -207,6 +207,25 @@ def test_a_day_without_new_profiles_keeps_the_links(rested: Platform, monkeypatc
     assert rested.table("customers").filter(pl.col("created_run") == "one").sort("customer_id").equals(customers)
 
 
+def test_a_new_profile_concerns_those_alone_whom_it_is_linked_to(tmp_path: Path) -> None:
+    platform = Platform(tmp_path / "home")
+    rows = {f"crm:{side}{i}": seen(email=f"{side}{i}@example.com") for side in "pq" for i in range(2, 80)}
+    platform.hold(PROFILES, rows)
+    platform.run("one")
+    before, links = platform.table("customers"), platform.links()
+    rows["crm:new"] = seen(email="new@example.com")
+    platform.hold([*PROFILES, {**PROFILES[7], "record_id": "crm:new"}], rows)
+    report = platform.run("two")
+    assert report.resolved <= 3  # p7, q7 and the new one
+    of = dict(platform.table("identifiers").select("identifier_value", "customer_id").iter_rows())
+    assert of["new@example.com"] == of["p7@example.com"] is not None
+    after = platform.table("customers")
+    assert after.height == before.height
+    concerned = "crm:p7", "crm:q7", "crm:new"
+    others = ~pl.col("left_profile").is_in(concerned) & ~pl.col("right_profile").is_in(concerned)
+    assert platform.links().filter(others).equals(links.filter(others))
+
+
 @pytest.mark.parametrize("change", ["a name", "one customer by identifiers", "a profile less"])
 def test_whatever_the_links_depend_on_makes_them_anew(
     rested: Platform, change: str, monkeypatch: pytest.MonkeyPatch
