@@ -209,7 +209,7 @@ def test_terms_that_were_changed_by_hand_are_refused(home: Home) -> None:
 
 
 STEPS = st.tuples(st.sampled_from(["come", "again", "change", "go", "join", "part"]), st.integers(0, 10_000))
-DAYS = st.lists(st.lists(STEPS, min_size=1, max_size=5), min_size=2, max_size=4)
+DAYS = st.lists(st.lists(STEPS, min_size=1, max_size=5), min_size=2, max_size=3)
 
 
 def lived(profiles: dict[str, Profile], groups: dict[str, int], steps: Sequence[tuple[str, int]]) -> None:
@@ -236,7 +236,7 @@ def lived(profiles: dict[str, Profile], groups: dict[str, int], steps: Sequence[
 @pytest.mark.slow
 @settings(
     deadline=None,
-    max_examples=8,
+    max_examples=6,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
