@@ -184,12 +184,14 @@ def test_a_tenth_more_profiles_keep_the_model_and_one_more_trains_another(home: 
 
 
 def test_who_comes_back_from_an_earlier_day_finds_the_model_again(home: Home) -> None:
-    today, links = home.state["model"], home.table("links")
-    home.link({record: PROFILES[record] for record in sorted(PROFILES)[:80]})
+    today, links, likely = home.state["model"], home.table("links"), home.table("likely")
+    home.link({f"crm:{side}{i}": PROFILES[f"crm:{side}{i}"] for side in "pq" for i in range(34)})
     assert home.state["model"] != today
+    assert {row[:2] for row in home.table("likely")} < {row[:2] for row in likely}
     home.link(PROFILES)
     assert home.state["model"] == today
     assert home.table("links") == links
+    assert home.table("likely") == likely
     assert len(home.state["models_used"]) == 2
 
 
