@@ -85,10 +85,10 @@ benchmark-value: setup ## measure purchase models at 1 and 10 million customers 
 benchmark-holdout: setup ## compare the forecasts taken for three public shops with those of lifetimes and pymc-marketing (ten minutes)
 	$(RUN)/python -m tests.benchmarks.holdout
 
-# What cannot be built again stays: incoming and landed files, and the memory of customer ids.
+# What cannot be built again stays: incoming and landed files, and the memory of customer ids and of linkage.
 DERIVED := dagster dbt exports published reports tmp truth warehouse.duckdb warehouse.duckdb.wal
 
-clean: ## remove what runs can build again; incoming and landed files, customer ids and the environment stay
+clean: ## remove what runs can build again; incoming and landed files, customer ids, the model of linkage and the environment stay
 	@home="$${WATERSHED_HOME:-data}"; for name in $(DERIVED); do rm -rf -- "$$home/$$name"; done; \
-	if [ -d "$$home/lake" ]; then find "$$home/lake" -mindepth 1 -maxdepth 1 ! -name identity -exec rm -rf -- {} +; fi
+	if [ -d "$$home/lake" ]; then find "$$home/lake" -mindepth 1 -maxdepth 1 ! -name identity ! -name linkage -exec rm -rf -- {} +; fi
 	rm -rf dbt_project/target dbt_project/logs .pytest_cache .ruff_cache

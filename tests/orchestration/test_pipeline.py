@@ -148,10 +148,10 @@ def test_a_second_run_changes_nothing_and_readers_are_not_disturbed(installation
     while process.poll() is None:
         assert contents(installation.settings.published) == before
         reads += 1
-        time.sleep(0.2)
+        time.sleep(0.8)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
-    assert reads > 20
+    assert reads > 10
     assert contents(installation.settings.published) == before
     published = verify_published(installation.settings.published).run_id
     # Whoever killed a run before this one left no whole build; by now there is one.

@@ -9,6 +9,9 @@ import pytest
 
 from tests.transforms.demo.conftest import Written
 
+# One company serves them all, if one worker has them.
+pytestmark = pytest.mark.xdist_group("company")
+
 
 def _row(facts: duckdb.DuckDBPyConnection, query: str) -> tuple:
     row = facts.execute(query).fetchone()

@@ -13,6 +13,9 @@ from transforms.demo.hotline import _wait_scale, _waits, call_rows, draw_calls
 from transforms.demo.people import draw_people
 from transforms.demo.randomness import generator
 
+# One company serves them all, if one worker has them.
+pytestmark = pytest.mark.xdist_group("company")
+
 COMPANY = Company()
 
 

@@ -14,6 +14,9 @@ from transforms.demo.dirt import KINDS
 from transforms.lake.load import LoadReport, load_source
 from transforms.settings import Settings
 
+# One company serves them all, if one worker has them.
+pytestmark = pytest.mark.xdist_group("company")
+
 
 @pytest.fixture(scope="module")
 def gated(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, dict[str, LoadReport]]:

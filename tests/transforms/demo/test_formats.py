@@ -21,6 +21,9 @@ from transforms.contracts.registry import Contracts, load_contracts
 from transforms.demo import almanac
 from transforms.demo.files import FORMS
 
+# One company serves them all, if one worker has them.
+pytestmark = pytest.mark.xdist_group("company")
+
 BERLIN = ZoneInfo("Europe/Berlin")
 
 

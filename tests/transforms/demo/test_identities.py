@@ -12,6 +12,9 @@ from transforms.demo.company import Company
 from transforms.demo.files import FORMS
 from transforms.demo.identifiers import NO_DEVICE, PLACEHOLDER_EMAILS
 
+# One company serves them all, if one worker has them.
+pytestmark = pytest.mark.xdist_group("company")
+
 # Every identifier of every row, as it stands in the files.
 _GIVEN = """
     SELECT record_id, person_id, is_scored, 'card' AS type, Kundenkarte AS value FROM pos_sales

@@ -14,6 +14,9 @@ from transforms.demo import write_company
 from transforms.demo.block import Plan
 from transforms.settings import Settings
 
+# One company serves them all, if one worker has them.
+pytestmark = pytest.mark.xdist_group("company")
+
 
 def _digests(settings: Settings) -> dict[str, str]:
     """Digest of every file of the company by its path under the home."""

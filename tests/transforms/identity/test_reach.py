@@ -212,7 +212,7 @@ def test_only_what_is_new_is_worked_out_and_with_other_rules_everything(
 
 @pytest.mark.slow
 @settings(
-    max_examples=15,
+    max_examples=10,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a run takes a second: shrinking one failure takes an hour
