@@ -129,7 +129,8 @@ def measure_components(cases: Iterable[tuple[str, int]], skip_splink: set[str]) 
             for method, (script, imports) in METHODS.items():
                 if method == "Splink" and shape in skip_splink:
                     continue
-                wall, cpu, peak, found = timed(script, imports, str(path))
+                # The best of three: memory that a shared machine has to find first costs as much as the work.
+                wall, cpu, peak, found = min(timed(script, imports, str(path)) for _ in range(3))
                 row = {"shape": shape, "edges": edges, "method": method}
                 rows.append(row | {"wall": wall, "cpu": cpu, "peak": peak, "found": found})
                 print(row, f"{wall:.2f} s, {cpu:.2f} CPU s, {peak:.0f} MB, {found:,}", file=sys.stderr)  # noqa: T201
@@ -213,22 +214,24 @@ def page(components: list[dict[str, object]], runs: list[dict[str, object]], obs
         "",
         f"`python -m tests.benchmarks.identity`, {platform.machine()}, 2 threads, Python {platform.python_version()},"
         f" DuckDB {version('duckdb')}, Splink {version('splink')}; limit 4 GB. Each figure is"
-        " of a process of its own. *people*: components of a few nodes, as identity resolution has them.",
+        " of a process of its own, those of components the best of three. *people*: components of a few nodes, as"
+        " identity resolution has them.",
         "",
         "## Components",
         "",
-        "| shape | edges | method | s | CPU s | CPU, times read and sort | peak MB | components |",
-        "|---|---|---|---|---|---|---|---|",
+        "| shape | edges | method | s | CPU s | times read and sort | the same, CPU | peak MB | components |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    base: dict[tuple[object, object], float] = {
-        (row["shape"], row["edges"]): float(str(row["cpu"])) for row in components if row["method"] == "read and sort"
-    }
+    base = {(row["shape"], row["edges"]): row for row in components if row["method"] == "read and sort"}
     for row in components:
-        ratio = float(str(row["cpu"])) / max(base[row["shape"], row["edges"]], 1e-9)
+        ratios = " | ".join(
+            f"{float(str(row[unit])) / max(float(str(base[row['shape'], row['edges']][unit])), 1e-9):.1f}"
+            for unit in ("wall", "cpu")
+        )
         found = "" if row["method"] == "read and sort" else f"{row['found']:,}"
         lines.append(
             f"| {row['shape']} | {row['edges']:,} | {row['method']} | {row['wall']:.2f} | {row['cpu']:.2f} |"
-            f" {ratio:.1f} | {row['peak']:,.0f} | {found} |"
+            f" {ratios} | {row['peak']:,.0f} | {found} |"
         )
     lines += ["", "## The whole run", "", f"{observations:,} observations of combinations of identifiers.", ""]
     lines += ["| run | s | CPU s | peak MB | customers | steps, s |", "|---|---|---|---|---|---|"]

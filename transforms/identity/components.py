@@ -89,6 +89,8 @@ def _by_blocks(work: Callable[[slice], Found], length: int) -> list[Found]:
 
 
 _BLOCK = 1 << 17
+# What one thread works on by many small steps must leave room for all of them in its own cache.
+_CACHED = 1 << 14
 _MANY = 8
 _PROCESSORS = os.cpu_count() or 1
 
@@ -150,10 +152,10 @@ def numbered(values: npt.NDArray[np.int64], hash_bits: int = 64) -> tuple[npt.ND
 def _words(values: npt.NDArray[np.int64], hash_bits: int, position_bits: np.uint64) -> npt.NDArray[np.uint64]:
     """Of each value a hash, and in the lowest bits its position."""
     words = np.empty(len(values), dtype=np.uint64)
-    shifted = np.empty(_BLOCK, dtype=np.uint64)
-    for start in range(0, len(values), _BLOCK):
-        word = words[start : start + _BLOCK]
-        word[:] = values[start : start + _BLOCK].view(np.uint64)
+    shifted = np.empty(_CACHED, dtype=np.uint64)
+    for start in range(0, len(values), _CACHED):
+        word = words[start : start + _CACHED]
+        word[:] = values[start : start + _CACHED].view(np.uint64)
         other = shifted[: len(word)]
         # SplitMix64's finaliser (Steele, Lea, Flood 2014): structure in ids must not show.
         for bits, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
@@ -168,7 +170,7 @@ def _words(values: npt.NDArray[np.int64], hash_bits: int, position_bits: np.uint
 
 def _end_of_block(word: npt.NDArray[np.uint64], start: int, position_bits: np.uint64) -> int:
     """Where a block that starts here may end: not between values of one hash."""
-    end = start + _BLOCK
+    end = start + _CACHED
     if end >= len(word):
         return len(word)
     greatest = word[end - 1] | ((np.uint64(1) << position_bits) - np.uint64(1))  # that this hash can make
