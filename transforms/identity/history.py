@@ -43,8 +43,8 @@ def make_history(connection: duckdb.DuckDBPyConnection, as_of: date, run_id: str
             """
             CREATE OR REPLACE TEMP TABLE history AS
             FROM last_history
-            UNION ALL
-            SELECT known_as, customer_id, status, $as_of, NULL, $run_id FROM standing
+            UNION ALL BY NAME
+            SELECT known_as, customer_id, status, $as_of AS valid_from_date, $run_id AS run_id FROM standing
             WHERE known_as NOT IN (SELECT known_as FROM last_history)
             """,
             given,

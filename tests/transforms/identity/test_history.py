@@ -75,6 +75,15 @@ def test_a_look_back_tells_nothing_of_ids_that_are_known(town: Town) -> None:
     assert told(town) == known
 
 
+def test_an_id_that_a_look_back_gives_for_the_first_time_is_told_from_its_day_on(town: Town) -> None:
+    """Somebody whom the later day did not know: the records are gone since, or a model finds other links."""
+    town.resolve([ANN], as_of=day(9))
+    known = told(town)
+    given = town.resolve([ANN, BOB], as_of=day(3)).customer_of(BOB)
+    assert [row for row in told(town) if row not in known] == [(given, given, "customer", 3, None)]
+    assert set(known) < set(told(town))
+
+
 NAMES = ("a", "b", "c", "d")
 DAYS = st.lists(
     st.tuples(st.integers(0, 2), st.sets(st.sampled_from(NAMES)), st.sets(st.tuples(*[st.sampled_from(NAMES)] * 2))),
