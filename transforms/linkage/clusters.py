@@ -84,18 +84,30 @@ def _trees(components: Ints, left: Ints, right: Ints, probability: Floats, toget
         if together is not None:
             group = together[members]
             distance[(group[:, None] == group[None, :]) & (group >= 0)[:, None]] = 0
-        yield Tree(members, linkage(distance[np.triu_indices(len(members), 1)], "average"))
+        yield Tree(members, _joins(distance))
+
+
+def _joins(distance: Floats) -> Floats:
+    if len(distance) == 2:  # as most are; SciPy would take a hundred times as long
+        return np.array([[0.0, 1.0, distance[0, 1], 2.0]])
+    return linkage(distance[np.triu_indices(len(distance), 1)], "average")
 
 
 def cut(profiles: int, forest: Sequence[Tree], least: float) -> Ints:
     """Cluster of each profile, named after its first profile: groups join at a mean probability of ``least``."""
     cluster = np.arange(profiles, dtype=np.int32)
     for tree in forest:
-        label = fcluster(tree.joins, 1 - least, "distance")
+        label = _labels(tree.joins, 1 - least)
         smallest = np.full(label.max() + 1, profiles, dtype=np.int32)
         np.minimum.at(smallest, label, tree.members)
         cluster[tree.members] = smallest[label]
     return cluster
+
+
+def _labels(joins: Floats, highest: float) -> npt.NDArray[np.integer]:
+    if len(joins) == 1:
+        return np.array([1, 1 if joins[0, 2] <= highest else 2])
+    return fcluster(joins, highest, "distance")
 
 
 def expected_f1(cluster: Ints, left: Ints, right: Ints, probability: Floats) -> float:

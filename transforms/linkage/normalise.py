@@ -136,11 +136,15 @@ def prepare_profiles(connection: duckdb.DuckDBPyConnection, source: str) -> None
 
 def _text(column: str) -> str:
     """SQL expression: letters and digits in lower case without accents, words apart by one space; null for nothing."""
-    plain = f"replace(strip_accents(lower({column})), 'ß', 'ss')"
+    lower = f"lower({column})"
+    plain = f"replace(strip_accents({lower}), 'ß', 'ss')"
     words = f"regexp_replace({plain}, '[''`´’.]', '', 'g')"
     spaced = rf"trim(regexp_replace({words}, '[^\p{{L}}\p{{N}}]+', ' ', 'g'))"
+    # Most texts need none of this, which takes many times as long as to see it.
+    is_plain = f"regexp_full_match({lower}, '[a-z0-9]+( [a-z0-9]+)*')"
+    text = f"CASE WHEN {is_plain} THEN {lower} ELSE {spaced} END"
     nothing = ", ".join(map(literal, ("", *_EMPTY)))
-    return f"CASE WHEN {spaced} NOT IN ({nothing}) THEN {spaced} END"
+    return f"CASE WHEN {text} NOT IN ({nothing}) THEN {text} END"
 
 
 def _name_text(column: str) -> str:
