@@ -170,7 +170,7 @@ usage = resource.getrusage(resource.RUSAGE_SELF)
 cpu = usage.ru_utime + usage.ru_stime
 report = resolve_identities(settings, {name: "DE" for name in ("shop", "till", "app", "hotline")},
                             datetime.date.fromisoformat(day), run_id)
-found = lambda: report.seconds | {"customers": report.customers}
+found = lambda: report.seconds | {"customers": report.customers, "reached": report.resolved / report.observations}
 """
 RUN_IMPORTS = """
 import datetime
@@ -182,7 +182,7 @@ settings = Settings(home=sys.argv[2])
 contracts = load_contracts(settings.entities, settings.contracts)
 report = resolve_identities(settings, contracts.phone_regions, as_of_date(settings, contracts), "benchmark",
                             linker=profile_linker(settings, "benchmark"))
-found = lambda: report.seconds | {"customers": report.customers}
+found = lambda: report.seconds | {"customers": report.customers, "reached": report.resolved / report.observations}
 """
 COMPANY_IMPORTS = """
 import splink
@@ -291,13 +291,17 @@ def page(components: list[dict[str, object]], runs: list[dict[str, object]], obs
         " then the sample company, with linkage.",
         "",
     ]
-    lines += ["| run | s | CPU s | peak MB | customers | steps, s |", "|---|---|---|---|---|---|"]
+    lines += [
+        "| run | s | CPU s | peak MB | customers | observations worked out | steps, s |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for row in runs:
         steps = dict(row["steps"])  # type: ignore[call-overload]
-        customers = steps.pop("customers")
+        customers, reached = steps.pop("customers"), steps.pop("reached")
         text = ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps.items())
         lines.append(
-            f"| {row['run']} | {row['wall']:.1f} | {row['cpu']:.1f} | {row['peak']:,.0f} | {customers:,.0f} | {text} |"
+            f"| {row['run']} | {row['wall']:.1f} | {row['cpu']:.1f} | {row['peak']:,.0f} | {customers:,.0f}"
+            f" | {reached:.1%} | {text} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -22,7 +22,7 @@ from transforms.identity.store import (
 )
 from transforms.sql import literal
 
-GROWN = 0.2
+GROWN = 0.5
 """Share of the base's observations beyond which the delta is written into a new base."""
 
 _FRESH = {"identifiers": "usable_identifiers", "observations": "seen", "registry": "placed_registry"}
