@@ -13,10 +13,11 @@ import numpy.typing as npt
 from transforms.linkage.blocking import block, choose_rules
 from transforms.linkage.clusters import cut, expected_f1, loose_components, trees
 from transforms.linkage.memory import NONE, Likely, Remembered, changed_profiles, kept_pairs, remember
-from transforms.linkage.model import Model, train, usable_columns
+from transforms.linkage.model import Model, usable_columns
 from transforms.linkage.pairs import Scorer
 from transforms.linkage.policy import LinkagePolicy
 from transforms.linkage.rates import Pairs, Rates, estimate_rates
+from transforms.linkage.training import train
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]

@@ -8,8 +8,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from transforms.linkage.engine import make_linker
 from transforms.linkage.frequencies import look_up_terms
-from transforms.linkage.model import Model, make_linker
+from transforms.linkage.model import Model
 from transforms.linkage.rates import Pairs
 from transforms.linkage.roles import Role
 

@@ -10,8 +10,9 @@ import pytest
 
 from transforms.linkage.blocking import choose_rules, training_rules
 from transforms.linkage.frequencies import look_up_terms
-from transforms.linkage.model import Model, train, usable_columns
+from transforms.linkage.model import Model, usable_columns
 from transforms.linkage.policy import LinkagePolicy, load_policy
+from transforms.linkage.training import train
 
 from .register import SECRET, TOWNS, Profile, prepared, register
 
