@@ -171,7 +171,7 @@ has none; what they cost is in [benchmark_linkage.md](benchmark_linkage.md). The
 models) the script does not make.
 
 Given Watershed's own identities, the script's nineteen marts are those of Watershed row by row
-(`tests/benchmarks/test_yardstick.py`). With its own, figures are apart by what the simpler identity does; beyond the
+(`tests/orchestration/test_yardstick.py`). With its own, figures are apart by what the simpler identity does; beyond the
 bounds of `yardstick/agreement.py` the benchmark ends. At {last.people:,} people:
 
 {agreement(last.compared)}

@@ -40,9 +40,10 @@ def goes_by_arrival(contract: SourceContract) -> bool:
 class KnownKeys:
     """Hashes of the keys that a source's accepted rows have.
 
-    As temp tables, once they are filled: ``known_keys`` (_key_hash, _position, _row), where _position counts the
-    batches in their order of arrival, ``history`` (_batch_id, _row, _from_at) of the rows that are no longer current,
-    and ``arrivals`` (_batch_id, _arrived_at) with the moment since which each batch's file tells how things are (UTC).
+    As tables that all connections to the database share, once they are filled: ``known_keys`` (_key_hash, _position,
+    _row), where _position counts the batches in their order of arrival, ``history`` (_batch_id, _row, _from_at) of the
+    rows that are no longer current, and ``arrivals`` (_batch_id, _arrived_at) with the moment since which each batch's
+    file tells how things are (UTC).
     """
 
     def __init__(
@@ -57,12 +58,10 @@ class KnownKeys:
         self._batches: list[Path] = []
         self._read = 0
         self._file = keys_file(connection)
+        connection.execute("CREATE OR REPLACE TABLE known_keys (_key_hash UBIGINT, _position INTEGER, _row BIGINT)")
+        connection.execute("CREATE OR REPLACE TABLE history (_batch_id VARCHAR, _row BIGINT, _from_at TIMESTAMP)")
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE known_keys (_key_hash UBIGINT, _position INTEGER, _row BIGINT)"
-        )
-        connection.execute("CREATE OR REPLACE TEMP TABLE history (_batch_id VARCHAR, _row BIGINT, _from_at TIMESTAMP)")
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE arrivals AS"
+            "CREATE OR REPLACE TABLE arrivals AS"
             " SELECT unnest($batches) AS _batch_id, CAST(unnest($moments) AS TIMESTAMP) AS _arrived_at",
             {"batches": list(arrivals), "moments": [at.replace(tzinfo=None).isoformat() for at in arrivals.values()]},
         )
@@ -75,7 +74,7 @@ class KnownKeys:
             self._batches.append(batch)
 
     def fill(self) -> None:
-        """Bring the temp tables up to date: those of the batches that came last are often not asked for any more."""
+        """Bring the tables up to date: those of the batches that came last are often not asked for any more."""
         for position in range(self._read, len(self._batches)):
             self._fill(position, self._batches[position])
         self._read = len(self._batches)

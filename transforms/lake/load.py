@@ -7,7 +7,9 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,6 +39,8 @@ from transforms.sources.delivery import UnreadableError
 
 Clock = Callable[[], dt.datetime]
 Progress = Callable[[str], None]
+# A file up to this size is read while the one before it is written: the rows of both are in memory then.
+_AHEAD_BYTES = 64 << 20
 
 
 def utc_now() -> dt.datetime:
@@ -254,30 +258,53 @@ def _gate_pending(
         for record in read_records(done):
             types.update(record.column_types)
     started = said = time.monotonic()
-    known = KnownKeys(reader.connection, contract, done, {batch: at for batch, at in arrivals.items() if at})
-    gate = Gate(reader, folder, known, releases, types)
-    for index, (batch, file) in enumerate(pending, start=1):
-        copied = None if goes_by_arrival(contract) else by_content.get(_content(contract, file))
-        earlier = None if copied is None else read_record(copied)
-        if arrivals[batch] is None:
-            reason = "deliveredAt: the name does not tell the moment; rename the file, or mend the expression"
-            undated = rejected(contract, file, batch, reason, clock())
-            findings.add(GateResult(_committed(settings, folder, undated)))
-        # Of a file that was refused or is held nothing has been taken: its copy may yet have another fate.
-        elif earlier is not None and earlier.status in {"loaded", "replayed"}:
-            findings.add(GateResult(_committed(settings, folder, _replayed(batch, file, earlier, clock()))))
-        else:
-            findings.add(gate.pass_file(file, batch, clock()))
-            by_content[_content(contract, file)] = folder / batch
-        record = findings.loaded[-1]
-        # A line a second is enough for a person; a backfill may have thousands of files.
-        if index < len(pending) and record.status == "loaded" and time.monotonic() - said < 1:
-            continue
-        said = time.monotonic()
-        say(
-            f"{contract.name}: file {index}/{len(pending)} {record.status}, {record.rows_read:,} rows,"
-            f" {sum(r.rows_read for r in findings.loaded):,} in all, {time.monotonic() - started:.1f} s"
-        )
+    moments = {batch: at for batch, at in arrivals.items() if at}
+    known = KnownKeys(reader.connection.cursor(), contract, done, moments)
+    with _second(reader) as second, ThreadPoolExecutor(1) as helper:
+        # The first of them has the turn.
+        gates = [Gate(each, folder, known, releases, types) for each in (reader, second)]
+        ahead: Future[None] | None = None
+        for index, (batch, file) in enumerate(pending, start=1):
+            copied = None if goes_by_arrival(contract) else by_content.get(_content(contract, file))
+            earlier = None if copied is None else read_record(copied)
+            if arrivals[batch] is None:
+                reason = "deliveredAt: the name does not tell the moment; rename the file, or mend the expression"
+                undated = rejected(contract, file, batch, reason, clock())
+                findings.add(GateResult(_committed(settings, folder, undated)))
+            # Of a file that was refused or is held nothing has been taken: its copy may yet have another fate.
+            elif earlier is not None and earlier.status in {"loaded", "replayed"}:
+                findings.add(GateResult(_committed(settings, folder, _replayed(batch, file, earlier, clock()))))
+            else:
+                if ahead:
+                    ahead.result()
+                following = next((each for _, each in pending[index : index + 1]), None)
+                is_worth = following and _content(contract, following) not in by_content and _both_fit(file, following)
+                ahead = helper.submit(gates[1].reader.read_ahead, following) if following and is_worth else None
+                findings.add(gates[0].pass_file(file, batch, clock()))
+                gates.reverse()
+                by_content[_content(contract, file)] = folder / batch
+            record = findings.loaded[-1]
+            # A line a second is enough for a person; a backfill may have thousands of files.
+            if index < len(pending) and record.status == "loaded" and time.monotonic() - said < 1:
+                continue
+            said = time.monotonic()
+            say(
+                f"{contract.name}: file {index}/{len(pending)} {record.status}, {record.rows_read:,} rows,"
+                f" {sum(r.rows_read for r in findings.loaded):,} in all, {time.monotonic() - started:.1f} s"
+            )
+
+
+@contextmanager
+def _second(reader: FileReader) -> Iterator[FileReader]:
+    """Another reader of the same source, whose temp tables lie beside those of the first under one memory limit."""
+    with FileReader(reader.settings, reader.contract, reader.expression_types) as second:
+        second.connection = reader.connection.cursor()
+        second.connection.execute("SET TimeZone = 'UTC'")
+        yield second
+
+
+def _both_fit(file: LandedFile, following: LandedFile) -> bool:
+    return all(each.path.stat().st_size <= _AHEAD_BYTES for each in (file, following))
 
 
 def _content(contract: SourceContract, file: LandedFile) -> tuple[str, tuple[tuple[str, str | None], ...]]:
