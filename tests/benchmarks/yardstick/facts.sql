@@ -11,7 +11,8 @@ SELECT
     min(channel) AS channel,
     min(store_id) AS store_id,
     min(original_order_id) FILTER (line_type = 'return') AS original_order_id,
-    sum(CASE line_type WHEN 'sale' THEN gross_amount - discount_amount ELSE discount_amount - gross_amount END)::DECIMAL(18, 2)
+    sum(CASE line_type WHEN 'sale' THEN gross_amount - discount_amount
+        ELSE discount_amount - gross_amount END)::DECIMAL(18, 2)
         AS net_amount,
     coalesce(sum(gross_amount - discount_amount) FILTER (line_type = 'return'), 0)::DECIMAL(18, 2) AS return_amount,
     min(currency) AS currency,
@@ -28,7 +29,8 @@ WITH taken_back AS (
     WHERE original_order_id <> order_id
     GROUP BY ALL
 )
-SELECT customer_id, order_date AS purchase_date, count(*) AS orders, sum(net_amount)::DECIMAL(18, 2) AS net_amount, currency
+SELECT customer_id, order_date AS purchase_date, count(*) AS orders, sum(net_amount)::DECIMAL(18, 2) AS net_amount,
+    currency
 FROM orders LEFT JOIN taken_back USING (source, order_id)
 WHERE customer_id IS NOT NULL AND net_amount > 0 AND net_amount > coalesce(taken_back.return_amount, 0)
 GROUP BY ALL;
@@ -133,7 +135,8 @@ SELECT
         <= INTERVAL 24 HOUR, false
     ) END AS is_repeat_contact,
     CASE WHEN customer_id IS NOT NULL AND outcome = 'answered' AND getvariable('as_of') - call_date >= 7 THEN coalesce(
-        lead(started_at) OVER (PARTITION BY customer_id, coalesce(reason, '') ORDER BY started_at, record_id) - started_at
+        lead(started_at) OVER (PARTITION BY customer_id, coalesce(reason, '') ORDER BY started_at,
+            record_id) - started_at
         > INTERVAL 7 DAY, true
     ) END AS is_fcr
 FROM owned;
@@ -141,7 +144,8 @@ FROM owned;
 CREATE VIEW touchpoints AS
 SELECT
     customer_id, ordered_at AS occurred_at, order_date AS occurred_date, channel,
-    CASE WHEN is_return THEN 'return' ELSE 'order' END AS touchpoint_type, source, record_id, net_amount AS amount, currency
+    CASE WHEN is_return THEN 'return' ELSE 'order' END AS touchpoint_type, source, record_id, net_amount AS amount,
+        currency
 FROM orders
 UNION ALL
 SELECT customer_id, started_at, session_date, channel, 'session', 'app_events', record_id, NULL, NULL FROM sessions

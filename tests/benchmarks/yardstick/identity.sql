@@ -15,7 +15,8 @@ HAVING count(*) >= 40;
 
 CREATE TABLE sightings AS
 WITH records AS (
-    SELECT source, ordered_at AS seen_at, email, phone, loyalty_id, NULL AS device_id, app_user_id, payment_token FROM lines
+    SELECT source, ordered_at AS seen_at, email, phone, loyalty_id, NULL AS device_id, app_user_id, payment_token
+        FROM lines
     UNION ALL
     SELECT 'app_events', occurred_at, email, phone, loyalty_id, device_id, app_user_id, NULL FROM events
     UNION ALL
@@ -34,15 +35,16 @@ WHERE coalesce(email, phone, loyalty_id, device_id, app_user_id, payment_token) 
 GROUP BY source, email, phone, loyalty_id, device_id, app_user_id, payment_token;
 
 -- German mobile numbers in international form; other numbers are shared by whoever lives or works there.
-CREATE MACRO mobile(text) AS (
-    WITH dialled AS (SELECT regexp_replace(regexp_replace(text, '\(0\)', ''), '[^0-9+]', '', 'g') AS number),
-    international AS (SELECT regexp_replace(regexp_replace(number, '^(00|\+)?49', '+49'), '^0', '+49') AS number FROM dialled)
-    SELECT CASE WHEN regexp_full_match(number, '\+491[5-7][0-9]{8,9}') AND NOT regexp_matches(number, '(0{8}|(\d)0{7}|12345678)')
-        THEN number END FROM international
+CREATE MACRO international(text) AS regexp_replace(
+    regexp_replace(regexp_replace(replace(text, '(0)', ''), '[^0-9+]', '', 'g'), '^(00|\+)?49', '+49'), '^0', '+49'
 );
+CREATE MACRO mobile(number) AS CASE
+    WHEN regexp_full_match(number, '\+491[5-7][0-9]{8,9}') AND NOT regexp_matches(number, '0{8}|12345678') THEN number
+END;
 
 CREATE MACRO is_filler(text) AS text IN (
-    'null', '(null)', 'none', '(none)', 'nil', 'nan', 'n/a', '#n/a', 'n.a.', 'na', 'n.v.', 'k.a.', 'not set', '(not set)',
+    'null', '(null)', 'none', '(none)', 'nil', 'nan', 'n/a', '#n/a', 'n.a.', 'na', 'n.v.', 'k.a.', 'not set',
+    '(not set)',
     'undefined', 'unknown', 'unbekannt', 'anonymous', 'anonym', 'guest', 'gast', 'missing', 'empty', 'leer', 'no email',
     'noemail', 'no phone', 'keine', 'test', 'xxx', 'tbd', 'false', '-1'
 ) OR regexp_full_match(text, '[-_.,;:?!*/#+~ ]+|[{(]?0[0:. -]*[)}]?');
@@ -56,13 +58,16 @@ texts AS (SELECT DISTINCT type, raw, trim(raw) AS text FROM held),
 normalised AS (
     SELECT type, raw, CASE type
         WHEN 'email' THEN CASE
-            WHEN regexp_full_match(rtrim(lower(text), '.'), '[^@\s]{1,64}@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,63}')
+            WHEN regexp_full_match(rtrim(lower(text), '.'),
+                '[^@\s]{1,64}@([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,63}')
                 AND NOT regexp_matches(lower(text),
-                    '^((no|do[-._]?not)[-._]?reply|mailer-daemon|postmaster|nobody|test[0-9]*|dummy|fake|none|null|undefined|unknown|unbekannt|anonym|anonymous|keine|no[-._]?e?mail|x{3,}|a{3,}|asdf?|abc|123+)@')
+                    '^((no|do[-._]?not)[-._]?reply|mailer-daemon|postmaster|nobody|test[0-9]*|dummy|fake|none|null|undefined|'
+                    || 'unknown|unbekannt|anonym|anonymous|keine|no[-._]?e?mail|x{3,}|a{3,}|asdf?|abc|123+)@')
                 AND NOT regexp_matches(lower(text), '@(.*\.)?(test|invalid|localhost)$')
-                AND NOT regexp_matches(lower(text), '@(none|null|nomail|noemail|unknown|test|invalid|dummy|fake|xxx)\.[a-z]{2,3}$')
+                AND NOT regexp_matches(lower(text),
+                    '@(none|null|nomail|noemail|unknown|test|invalid|dummy|fake|xxx)\.[a-z]{2,3}$')
             THEN rtrim(lower(text), '.') END
-        WHEN 'phone' THEN mobile(text)
+        WHEN 'phone' THEN mobile(international(text))
         WHEN 'loyalty_id' THEN upper(replace(text, ' ', ''))
         WHEN 'device_id' THEN lower(text)
         ELSE text END AS value

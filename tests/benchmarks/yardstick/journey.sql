@@ -55,7 +55,8 @@ marked_calls AS (
         customer_id, call_date, coalesce(is_resolved, false) AS resolves,
         is_complaint AND NOT coalesce(is_resolved, true) AS complains,
         count(*) FILTER (is_resolved) OVER (
-            PARTITION BY customer_id ORDER BY started_at, coalesce(is_resolved, false) DESC, record_id ROWS UNBOUNDED PRECEDING
+            PARTITION BY customer_id ORDER BY started_at, coalesce(is_resolved, false) DESC,
+            record_id ROWS UNBOUNDED PRECEDING
         ) AS spell
     FROM calls WHERE customer_id IS NOT NULL
 ),
@@ -74,11 +75,13 @@ SELECT
     floor(greatest(90, 2 * mean_gap))::INT AS at_risk_after,
     floor(greatest(180, 3 * mean_gap))::INT AS dormant_after,
     greatest(
-        interested_since, CASE WHEN last_view IS NOT NULL AND last_cart IS NOT NULL THEN least(last_view, last_cart) END,
+        interested_since, CASE WHEN last_view IS NOT NULL AND last_cart IS NOT NULL
+            THEN least(last_view, last_cart) END,
         last_visit, last_enquiry
     ) AS interested,
     CASE WHEN purchase_days > 0 THEN day + 366 END AS churned_from,
-    CASE WHEN purchase_days > 0 THEN greatest(last_purchase + dormant_after + 1, last_activity + 60) END AS dormant_from,
+    CASE WHEN purchase_days > 0 THEN greatest(last_purchase + dormant_after + 1, last_activity + 60) END
+        AS dormant_from,
     last_purchase + at_risk_after + 1 AS overdue_from,
     CASE WHEN purchase_days > 0 THEN complaints.opened + 8 END AS complaint_from,
     CASE WHEN loyal_since IS NOT NULL THEN least(loyal_since + 365, last_purchase + 91) END AS loyal_until,
@@ -93,7 +96,8 @@ LEFT JOIN complaints
 CREATE TABLE journey_moves AS
 WITH limits AS (
     SELECT *, unnest(list_distinct(list_filter(
-        [churned_from, dormant_from, overdue_from, complaint_from, loyal_until, advocate_until, new_until, considering_until],
+        [churned_from, dormant_from, overdue_from, complaint_from, loyal_until, advocate_until, new_until,
+            considering_until],
         lambda limit_date: limit_date > day AND limit_date < coalesce(next_day, getvariable('as_of') + 1)
     ))) AS stage_date
     FROM journey_knowledge
@@ -177,7 +181,8 @@ WITH candidates (customer_id, evidence_type, evidence_date, seen_at, record_id) 
     UNION ALL
     SELECT customer_id, 'cart', session_date, started_at, record_id FROM sessions WHERE carts > 0
     UNION ALL
-    SELECT customer_id, 'store_visit', visit_date, entered_at, 'store_visits:' || visit_id FROM visits WHERE dwell_seconds >= 300
+    SELECT customer_id, 'store_visit', visit_date, entered_at, 'store_visits:' || visit_id FROM visits
+        WHERE dwell_seconds >= 300
     UNION ALL
     SELECT customer_id, 'enquiry', call_date, started_at, record_id FROM calls WHERE is_enquiry
     UNION ALL
@@ -224,7 +229,8 @@ ORDER BY customer_id, valid_from_date;
 
 CREATE TABLE marts.customer_journey AS
 SELECT
-    customer_id, getvariable('as_of') AS as_of_date, stage, valid_from_date AS since_date, duration_days AS days_in_stage,
+    customer_id, getvariable('as_of') AS as_of_date, stage, valid_from_date AS since_date,
+    duration_days AS days_in_stage,
     reason_code, reason, evidence_id
 FROM marts.customer_journey_history WHERE valid_to_date IS NULL;
 
@@ -240,7 +246,8 @@ WITH history AS (
 ),
 first_entries AS (
     SELECT
-        customer_id, stage, stage_order, is_forward, min(valid_from_date) AS entered, bool_or(valid_to_date IS NULL) AS is_here
+        customer_id, stage, stage_order, is_forward, min(valid_from_date) AS entered,
+        bool_or(valid_to_date IS NULL) AS is_here
     FROM history GROUP BY ALL
 ),
 progress AS (
@@ -248,12 +255,14 @@ progress AS (
     FROM first_entries AS entry
     LEFT JOIN history AS later
         ON later.customer_id = entry.customer_id AND later.valid_from_date > entered
-        AND CASE WHEN entry.is_forward THEN later.is_forward AND later.stage_order > entry.stage_order ELSE later.is_buying END
+        AND CASE WHEN entry.is_forward THEN later.is_forward AND later.stage_order > entry.stage_order
+            ELSE later.is_buying END
     GROUP BY ALL
 )
 SELECT
     getvariable('as_of') AS as_of_date, stages.stage, stages.stage_order,
-    count(*) FILTER (is_here) AS customers_now, count(customer_id) AS customers_ever, count(progressed) AS customers_progressed,
+    count(*) FILTER (is_here) AS customers_now, count(customer_id) AS customers_ever,
+    count(progressed) AS customers_progressed,
     CASE WHEN stages.stage <> 'advocacy' THEN customers_progressed / nullif(customers_ever, 0) END AS conversion_rate,
     median(progressed - entered) AS median_days_to_next
 FROM stages LEFT JOIN progress USING (stage)

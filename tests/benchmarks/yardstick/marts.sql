@@ -15,7 +15,8 @@ CREATE TABLE customer_margins AS
 WITH known AS (
     SELECT
         owner.customer_id, sum(gross_amount - discount_amount) AS amount,
-        sum(((gross_amount - discount_amount) / (1 + coalesce(tax_rate, 0)) - cost_amount * quantity)::DECIMAL(18, 4)) AS margin
+        sum(((gross_amount - discount_amount) / (1 + coalesce(tax_rate, 0)) - cost_amount * quantity)::DECIMAL(18, 4))
+            AS margin
     FROM lines
     JOIN orders AS owner USING (source, order_id)
     JOIN products ON products.product_id = lines.product_id AND products.currency = lines.currency
@@ -40,7 +41,8 @@ SELECT
     p.predicted_clv_30_amount, p.predicted_clv_90_amount, p.predicted_clv_365_amount,
     (valued.net_revenue_amount + coalesce(p.predicted_clv_amount, 0))::DECIMAL(18, 2) AS total_clv_amount,
     (valued.net_revenue_amount * coalesce(m.margin_rate, p.margin_setting))::DECIMAL(18, 2) AS historic_margin_amount,
-    (p.predicted_net_revenue_amount * coalesce(m.margin_rate, p.margin_setting))::DECIMAL(18, 2) AS predicted_margin_amount,
+    (p.predicted_net_revenue_amount * coalesce(m.margin_rate, p.margin_setting))::DECIMAL(18, 2)
+        AS predicted_margin_amount,
     coalesce(m.margin_rate, p.margin_setting) AS margin_rate,
     m.margin_source,
     valued.purchase_days AS historic_orders,
@@ -61,7 +63,8 @@ ORDER BY customer_id;
 CREATE TABLE customer_channels AS
 WITH channels AS (
     SELECT
-        customer_id, channel, count(*) AS touchpoints, min(occurred_at) AS first_seen_at, max(occurred_at) AS last_seen_at,
+        customer_id, channel, count(*) AS touchpoints, min(occurred_at) AS first_seen_at,
+        max(occurred_at) AS last_seen_at,
         max(occurred_date) > getvariable('as_of') - 365 AS is_recent
     FROM marts.customer_timeline GROUP BY ALL
 )
@@ -76,7 +79,8 @@ SELECT
     coalesce(sum(touchpoints) FILTER (channel = 'web'), 0)::BIGINT AS web_touchpoints,
     coalesce(sum(touchpoints) FILTER (channel = 'store'), 0)::BIGINT AS store_touchpoints,
     coalesce(sum(touchpoints) FILTER (channel = 'hotline'), 0)::BIGINT AS hotline_touchpoints,
-    coalesce(sum(touchpoints) FILTER (channel NOT IN ('app', 'web', 'store', 'hotline')), 0)::BIGINT AS other_touchpoints,
+    coalesce(sum(touchpoints) FILTER (channel NOT IN ('app', 'web', 'store', 'hotline')), 0)::BIGINT
+        AS other_touchpoints,
     bool_or(is_recent AND channel IN ('app', 'web')) AND bool_or(is_recent AND channel IN ('store', 'hotline'))
         AS is_multi_channel,
     (app_touchpoints + web_touchpoints) / sum(touchpoints) > 0.5 AS is_mostly_online
@@ -135,9 +139,11 @@ SELECT
     customer_id,
     getvariable('as_of') AS as_of_date,
     c.first_seen_at, c.last_seen_at, c.acquisition_channel,
-    profiles.* EXCLUDE (customer_id, identifiers, email_count, phone_count, loyalty_id_count, device_id_count, app_user_id_count,
+    profiles.* EXCLUDE (customer_id, identifiers, email_count, phone_count, loyalty_id_count, device_id_count,
+        app_user_id_count,
         payment_token_count),
-    coalesce(identifiers, 0) AS identifiers, coalesce(email_count, 0) AS email_count, coalesce(phone_count, 0) AS phone_count,
+    coalesce(identifiers, 0) AS identifiers, coalesce(email_count, 0) AS email_count,
+    coalesce(phone_count, 0) AS phone_count,
     coalesce(loyalty_id_count, 0) AS loyalty_id_count, coalesce(device_id_count, 0) AS device_id_count,
     coalesce(app_user_id_count, 0) AS app_user_id_count, coalesce(payment_token_count, 0) AS payment_token_count,
     coalesce(o.orders, 0) AS orders, coalesce(valued.purchase_days, 0) AS purchase_days,
@@ -147,12 +153,14 @@ SELECT
     coalesce(sessions, 0) AS sessions, coalesce(events, 0) AS events, coalesce(visits, 0) AS visits,
     coalesce(dwell_seconds, 0) AS dwell_seconds, coalesce(calls, 0) AS calls, coalesce(complaints, 0) AS complaints,
     mean_satisfaction_score,
-    c.touchpoints, c.app_touchpoints, c.web_touchpoints, c.store_touchpoints, c.hotline_touchpoints, c.other_touchpoints,
+    c.touchpoints, c.app_touchpoints, c.web_touchpoints, c.store_touchpoints, c.hotline_touchpoints,
+    c.other_touchpoints,
     c.app_touchpoints / c.touchpoints AS app_share, c.web_touchpoints / c.touchpoints AS web_share,
     c.store_touchpoints / c.touchpoints AS store_share, c.hotline_touchpoints / c.touchpoints AS hotline_share,
     c.other_touchpoints / c.touchpoints AS other_share,
     c.primary_channel, c.is_multi_channel, c.is_mostly_online,
-    rfm.recency_days, rfm.r_score, rfm.f_score, rfm.m_score, rfm.fm_score, coalesce(rfm.segment, 'No Purchase') AS segment,
+    rfm.recency_days, rfm.r_score, rfm.f_score, rfm.m_score, rfm.fm_score,
+    coalesce(rfm.segment, 'No Purchase') AS segment,
     clv.historic_clv_amount, clv.predicted_clv_amount, clv.predicted_clv_low_amount, clv.predicted_clv_high_amount,
     clv.predicted_orders, clv.p_alive, clv.p_buy_30, clv.p_buy_90, clv.p_buy_365, clv.churn_risk,
     clv.expected_next_order_date, clv.model AS clv_model, clv.fit_status AS clv_fit_status,
@@ -186,7 +194,8 @@ WITH leaving AS (
     SELECT
         customer_id, stage, since_date, rfm.segment, valued.last_purchase_date,
         valued.recency_days AS days_since_purchase,
-        (valued.last_purchase_date - valued.first_purchase_date) / nullif(valued.purchase_days - 1, 0) AS expected_gap_days,
+        (valued.last_purchase_date - valued.first_purchase_date) / nullif(valued.purchase_days - 1, 0)
+            AS expected_gap_days,
         days_since_purchase / nullif(expected_gap_days, 0) AS overdue_ratio,
         coalesce(clv.predicted_clv_amount, valued.window_net_revenue_amount) AS value_at_stake_amount,
         CASE WHEN clv.predicted_clv_amount IS NULL THEN 'past_window' ELSE 'predicted' END AS value_basis,
@@ -212,7 +221,8 @@ WITH touched AS (
 ),
 ordered AS (
     SELECT
-        channel, min(currency) AS currency, count(*) FILTER (NOT is_return) AS orders, sum(net_amount) AS net_revenue_amount,
+        channel, min(currency) AS currency, count(*) FILTER (NOT is_return) AS orders,
+        sum(net_amount) AS net_revenue_amount,
         count(DISTINCT source || ':' || coalesce(original_order_id, order_id)) FILTER (has_return) AS returned_orders
     FROM orders GROUP BY channel
 ),
@@ -228,10 +238,12 @@ hotline AS (
         count(*) FILTER (outcome = 'abandoned' AND is_queued) AS abandoned_calls,
         count(*) FILTER (is_short_abandon) AS short_abandons,
         abandoned_calls / nullif(offered_calls, 0) AS abandon_rate_queued,
-        (abandoned_calls - short_abandons) / nullif(offered_calls - short_abandons, 0) AS abandon_rate_offered_excl_short,
+        (abandoned_calls - short_abandons) / nullif(offered_calls - short_abandons, 0)
+            AS abandon_rate_offered_excl_short,
         avg(coalesce(wait_seconds, 0)) FILTER (outcome = 'answered') AS asa_seconds,
         avg(wait_seconds) FILTER (outcome = 'answered' AND is_queued) AS asa_waited_seconds,
-        count(*) FILTER (outcome = 'answered' AND is_queued AND wait_seconds <= 20) / nullif(offered_calls - short_abandons, 0)
+        count(*) FILTER (outcome = 'answered' AND is_queued AND wait_seconds <= 20)
+            / nullif(offered_calls - short_abandons, 0)
             AS service_level_rate,
         service_level_rate >= 0.8 AS is_service_level_met,
         avg(handle_seconds) AS aht_seconds, count(*) FILTER (is_handle_excluded) AS excluded_handles,

@@ -18,7 +18,8 @@ SELECT
     CASE
         WHEN identifiers.type = 'email' THEN
             left(value, 1) || '***@' || left(split_part(value, '@', 2), 1) || '***.' || split_part(value, '.', -1)
-        ELSE '***' || right(value, CASE WHEN length(value) < 11 THEN 2 WHEN length(value) < 12 OR identifiers.type = 'phone' THEN 3 ELSE 4 END)
+        ELSE '***' || right(value, CASE WHEN length(value) < 11 THEN 2 WHEN length(value) < 12
+            OR identifiers.type = 'phone' THEN 3 ELSE 4 END)
     END AS identifier_masked,
     left(sha256(getvariable('salt') || identifiers.type || ':' || value), 32) AS identifier_key,
     min(first_seen_at) AS first_seen_at,

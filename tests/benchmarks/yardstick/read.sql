@@ -175,7 +175,8 @@ CREATE TEMP TABLE raw_calls AS
 SELECT
     call_ref AS call_id,
     berlin(received) AS started_at,
-    CASE result WHEN 'ANSWERED' THEN 'answered' WHEN 'HANGUP' THEN 'abandoned' WHEN 'IVR' THEN 'self_service' END AS outcome,
+    CASE result WHEN 'ANSWERED' THEN 'answered' WHEN 'HANGUP' THEN 'abandoned' WHEN 'IVR' THEN 'self_service' END
+        AS outcome,
     queue IS NOT NULL AS is_queued,
     epoch(try_cast(wait AS INTERVAL)) AS wait_seconds,
     try_cast(talk_sec AS DOUBLE) AS talk_seconds,
@@ -248,7 +249,8 @@ consents AS (
         getvariable('incoming') || '/consents/*.jsonl',
         format = 'newline_delimited', ignore_errors = true, filename = true,
         columns = {
-            consent: 'VARCHAR', purpose: 'VARCHAR', state: 'VARCHAR', changed: 'VARCHAR', given: 'VARCHAR', revoked: 'VARCHAR',
+            consent: 'VARCHAR', purpose: 'VARCHAR', state: 'VARCHAR', changed: 'VARCHAR', given: 'VARCHAR',
+            revoked: 'VARCHAR',
             subject: 'STRUCT(mail VARCHAR, account VARCHAR, card VARCHAR, cookie VARCHAR)'
         }
     )
@@ -311,12 +313,14 @@ reviews AS (
         getvariable('incoming') || '/product_reviews/*.jsonl',
         format = 'newline_delimited', ignore_errors = true,
         columns = {
-            id: 'VARCHAR', created: 'VARCHAR', body: 'VARCHAR', rating: 'STRUCT("value" VARCHAR, best VARCHAR, worst VARCHAR)',
+            id: 'VARCHAR', created: 'VARCHAR', body: 'VARCHAR',
+            rating: 'STRUCT("value" VARCHAR, best VARCHAR, worst VARCHAR)',
             author: 'STRUCT(nick VARCHAR, account VARCHAR, mail VARCHAR)'
         }
     )
     WHERE id IS NOT NULL AND is_known(utc(created)) AND (rating."value" IS NOT NULL OR body IS NOT NULL)
-        AND coalesce(rating.worst::INT < rating.best::INT AND rating."value"::INT BETWEEN rating.worst::INT AND rating.best::INT,
+        AND coalesce(rating.worst::INT < rating.best::INT AND rating."value"::INT BETWEEN rating.worst::INT
+            AND rating.best::INT,
             rating."value" IS NULL)
     QUALIFY count(*) OVER (PARTITION BY id) = 1
 ),
@@ -329,7 +333,8 @@ all_records (source, seen_at, email, phone, loyalty_id, device_id, app_user_id, 
     UNION ALL
     SELECT 'campaign_messages', happened_at::TIMESTAMP, recipient, NULL, card, device, account, NULL FROM messages
     UNION ALL
-    SELECT 'service_cases', utc(event."at"), customer.mail, customer.phone, customer.card, NULL, customer.account, NULL FROM cases
+    SELECT 'service_cases', utc(event."at"), customer.mail, customer.phone, customer.card, NULL, customer.account,
+        NULL FROM cases
     UNION ALL
     SELECT 'returns_desk', berlin(booked), email, phone, card, NULL, account, token FROM returns
     UNION ALL

@@ -5,7 +5,8 @@ CREATE TABLE intermediate.int_customer_value AS
 WITH spent AS (
     SELECT
         customer_id, min(currency) AS currency, sum(net_amount)::DECIMAL(18, 2) AS net_revenue_amount,
-        coalesce(sum(net_amount) FILTER (order_date > getvariable('as_of') - 365), 0)::DECIMAL(18, 2) AS window_net_revenue_amount
+        coalesce(sum(net_amount) FILTER (order_date > getvariable('as_of') - 365), 0)::DECIMAL(18, 2)
+            AS window_net_revenue_amount
     FROM orders WHERE customer_id IS NOT NULL GROUP BY customer_id
 ),
 bought AS (
@@ -85,7 +86,8 @@ FROM valued LEFT JOIN cuts USING (end_date, is_today);
 
 CREATE TABLE marts.customer_rfm AS
 SELECT
-    customer_id, end_date AS as_of_date, recency_days, purchase_days, net_revenue_amount, currency, r_score, f_score, m_score,
+    customer_id, end_date AS as_of_date, recency_days, purchase_days, net_revenue_amount, currency, r_score, f_score,
+    m_score,
     fm_score, segment
 FROM scored WHERE is_today ORDER BY segment, customer_id;
 
@@ -144,7 +146,8 @@ active AS (
     FROM purchase_days JOIN customer_value USING (customer_id) GROUP BY ALL
 ),
 months AS (
-    SELECT unnest(generate_series(min(cohort_month), getvariable('as_of'), INTERVAL 1 MONTH))::DATE AS activity_month FROM cohorts
+    SELECT unnest(generate_series(min(cohort_month), getvariable('as_of'), INTERVAL 1 MONTH))::DATE AS activity_month
+        FROM cohorts
 )
 SELECT
     getvariable('as_of') AS as_of_date, cohort_month, datediff('month', cohort_month, activity_month) AS month_number,
