@@ -67,7 +67,7 @@ contracts: setup ## check every contract, say what changed since the last commit
 screenshot: setup ## take the pictures of the documentation (needs Chromium)
 	docs/take_pictures.sh
 
-benchmark: setup ## measure the whole path at 1, 4 and 16 times the default size (about an hour)
+benchmark: setup ## measure the whole path at 1, 4 and 16 times the default size, beside a hand-written script (about an hour)
 	$(RUN)/python -m tests.benchmarks.full_path
 
 benchmark-daily: setup ## measure what a day costs beside a full run, at 1, 4 and 16 times the default size (hours)

@@ -23,8 +23,11 @@ FILES: dict[str, bytes | str] = {
     "d.csv": "order,time\n6,2025-03-01T10:00:00\n",
     "e.csv": csv_file(line("1"), line("2"), line("3", kind="gift"), line("2")),
     "f.csv": HEADER + "\n",
-    "g.csv": csv_file(line("6"), line("4", mail="a@b.example"), line("7", time="2025-02-30T10:00:00")),
-    "h.csv": csv_file(*(line(str(number)) for number in range(5, 40))),
+    # Lines that are no records, in two files after each other.
+    "g.csv": csv_file(
+        line("6"), line("4", mail="a@b.example"), line("7", time="2025-02-30T10:00:00"), line("8") + ",x"
+    ),
+    "h.csv": csv_file(*(line(str(number)) for number in range(5, 40)), "41,1", line("42") + ",x,y"),
 }
 TABLES = (
     "SELECT * EXCLUDE (_loaded_at) FROM accepted ORDER BY ALL",
