@@ -13,6 +13,8 @@ WORKERS = $(shell $(PYTHON) -c 'import os; print(1 + len(getattr(os, "sched_geta
 
 export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
+# Some images set it, and each of a run's four processes would then compile Dagster or dbt anew: ten CPU seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo run dev serve test test-bi lint format contracts benchmark screenshot benchmark-daily benchmark-gate benchmark-publication benchmark-value benchmark-holdout clean

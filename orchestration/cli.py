@@ -12,6 +12,7 @@ import typer
 
 from orchestration.commands import backfill, contracts, doctor, explain, identity, publish, quarantine, serve, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, AsJson, print_json, read_settings, stop
+from orchestration.quick_imports import quick_imports
 from transforms.contracts import ContractError
 from transforms.durability import fault_of_disk, why_unwritable
 from transforms.locking import LockedError, exclusive
@@ -35,8 +36,9 @@ app.command()(publish.publish)
 
 def _run(settings: Settings, as_json: bool = False) -> RunOutcome:
     # Dagster and dbt take seconds to import: only the commands that need them wait.
-    from orchestration.pipeline import run_daily
-    from orchestration.runs import failure_sentence
+    with quick_imports("dagster"):
+        from orchestration.pipeline import run_daily
+        from orchestration.runs import failure_sentence
 
     try:
         outcome = run_daily(settings)

@@ -19,6 +19,7 @@ from orchestration.commands.common import (
     read_settings,
     stop,
 )
+from orchestration.quick_imports import quick_imports
 from transforms.contracts import ContractError
 from transforms.locking import LockedError
 from transforms.settings import Settings
@@ -51,7 +52,8 @@ def backfill(
 
 def _outcomes(settings: Settings, first: dt.date, last: dt.date) -> list[RunOutcome]:
     # Dagster and dbt take seconds to import: nobody waits for them who has mistyped a day.
-    from orchestration.pipeline import run_backfill, run_daily
+    with quick_imports("dagster"):
+        from orchestration.pipeline import run_backfill, run_daily
 
     return [
         _ended_well(settings, lambda: run_backfill(settings, first, last)),

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestration.commands.common import ATTENTION, AsJson, print_json, read_contracts, read_settings
+from orchestration.quick_imports import quick_imports
 from transforms.lake.load import utc_now
 from transforms.operations.locks import LockState, lock_states
 from transforms.operations.standing import SourceStanding, publication_standing, source_standings
@@ -30,7 +31,8 @@ def status(
     7 something needs attention.
     """
     # Dagster takes seconds to import: only the commands that need it wait.
-    from orchestration.runs import last_runs
+    with quick_imports("dagster"):
+        from orchestration.runs import last_runs
 
     settings = read_settings()
     sources = source_standings(settings, read_contracts(settings), utc_now())

@@ -1,0 +1,28 @@
+"""Dagster and dbt are a million objects: a process that begins with them need not look for garbage in what stays."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quick_imports(module: str) -> Iterator[None]:
+    """Do what brings a large module in without looking for garbage, then and later: a quarter of such a start.
+
+    Where the module is there already, as in a process that has been at work for long, nothing is done.
+    """
+    if module in sys.modules or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+        # DuckDB's module complains at the end about what was not freed.
+        atexit.register(gc.unfreeze)
