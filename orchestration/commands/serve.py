@@ -83,7 +83,9 @@ def _run_parts(settings: Settings, host: str, port: int, read_only: bool) -> str
         socket = Path(folder) / "code.sock"
         workspace = settings.home / "dagster" / "workspace.yaml"
         workspace.write_text(_WORKSPACE.format(socket=socket, module=_MODULE), encoding="utf-8")
-        code = [beside / "dagster", "code-server", "start", "-m", _MODULE, "--socket", socket, "--log-level", "warning"]
+        # Not `dagster code-server`: what that starts ends for good, unseen, when the clock jumps by half a minute.
+        code = [beside / "dagster", "api", "grpc", "-m", _MODULE, "--socket", socket, "--log-level", "warning"]
+        code += ["--location-name", _MODULE]
         pages = [beside / "dagster-webserver", "-h", host, "-p", str(port), "-w", workspace]
         pages += ["--read-only"] if read_only else []
         daemon = [beside / "dagster-daemon", "run", "-w", workspace, "--log-level", "warning"]

@@ -53,6 +53,13 @@ class WebServer:
         return self.query(_ASSETS)["assetNodes"]
 
 
+def free_port() -> int:
+    """A port of the loopback address on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def dagster_webserver(module: str, home: Path, log: Path, timeout_seconds: float = 300) -> Iterator[WebServer]:
     """Serve the definitions of ``module`` for the installation in ``home`` until the block ends.
@@ -62,9 +69,7 @@ def dagster_webserver(module: str, home: Path, log: Path, timeout_seconds: float
     instance = home / "dagster"
     instance.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(PROJECT_DIR / "orchestration" / "dagster.yaml", instance / "dagster.yaml")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [Path(sys.executable).with_name("dagster-webserver"), "-h", "127.0.0.1", "-p", str(port), "-m", module]
     environment = os.environ | {"WATERSHED_HOME": str(home), "DAGSTER_HOME": str(instance)}
     with log.open("w") as stream:
@@ -74,7 +79,7 @@ def dagster_webserver(module: str, home: Path, log: Path, timeout_seconds: float
         )
     try:
         server = WebServer(port)
-        _wait_until_loaded(server, process, log, timeout_seconds)
+        wait_until_loaded(server, process, log, timeout_seconds)
         yield server
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -85,10 +90,11 @@ def dagster_webserver(module: str, home: Path, log: Path, timeout_seconds: float
             process.wait()
 
 
-def _wait_until_loaded(server: WebServer, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+def wait_until_loaded(server: WebServer, process: subprocess.Popen[bytes], log: Path, seconds: float) -> None:
+    """Wait for the pages and the definitions behind them."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        assert process.poll() is None, f"dagster-webserver ended:\n{log.read_text()}"
+        assert process.poll() is None, f"the web server ended:\n{log.read_text()}"
         try:
             entries = server.query(_LOCATIONS)["workspaceOrError"]["locationEntries"]
         except (OSError, http.client.HTTPException):
@@ -98,7 +104,7 @@ def _wait_until_loaded(server: WebServer, process: subprocess.Popen[bytes], log:
             assert errors == [None] * len(errors), "\n".join(map(str, errors))
             return
         time.sleep(0.5)
-    raise AssertionError(f"dagster-webserver has not loaded the module in {seconds:g} s:\n{log.read_text()}")
+    raise AssertionError(f"the web server has not loaded the module in {seconds:g} s:\n{log.read_text()}")
 
 
 def open_asset_graph(page: Page, server: WebServer, selection: str = "") -> Locator:

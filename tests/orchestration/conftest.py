@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import yaml
@@ -47,7 +48,11 @@ class Installation:
 
 @pytest.fixture(scope="session")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    folder = tmp_path_factory.mktemp("installation")
+    return installed(tmp_path_factory.mktemp("installation"))
+
+
+def installed(folder: Path) -> Installation:
+    """A small company's home in a folder, run once."""
     # Learning to link profiles takes a tenth of such a run; the public datasets go through it.
     settings = Settings(home=folder / "home", contracts=folder / "contracts", demo_people=400, linkage=False)
     shutil.copytree(Settings().contracts, settings.contracts)

@@ -5,22 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
-import signal
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.killing import killed_within, start
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
 from transforms.contracts import load_contracts
 from transforms.lake.generations import drop_former_sources
 from transforms.lake.load import load_source
-from transforms.settings import PROJECT_DIR
 from transforms.sources import deliveries
 
 
@@ -198,46 +194,35 @@ def test_any_files_in_any_order_give_the_same_rows_and_balance(
     assert [row[0] for row in results[0]] == sorted({str(n) for rows in files for n, kind in rows if kind == "ok"})
 
 
-_LOADER = """
-import sys
-from pathlib import Path
-from transforms.contracts import load_contracts
-from transforms.lake.load import load_source
-from transforms.settings import Settings
-settings = Settings(home=Path(sys.argv[1]) / "home", contracts=Path(sys.argv[1]) / "contracts", memory_limit="1GB")
-load_source(settings, load_contracts(settings.entities, settings.contracts).sources["shop"])
-"""
+KILLS = 25
 
 
 @pytest.mark.slow
 def test_kills_at_random_moments_leave_the_same_lake(tmp_path: Path) -> None:
-    def deliver(shop: Shop) -> None:
+    """Loads that only ever add: nothing is superseded, so that a row too many would stay."""
+
+    def deliver(shop: Shop, batch: int) -> None:
         for number in range(12):
-            rows = [line(str(number * 150 + n), kind="gift" if n % 50 == 0 else "sale") for n in range(200)]
-            shop.deliver(csv_file(*rows), f"{number:02}.csv")
+            first = (12 * batch + number) * 150
+            rows = [line(str(first + n), kind="gift" if n % 50 == 0 else "sale") for n in range(200)]
+            shop.deliver(csv_file(*rows), f"{batch:02}-{number:02}.csv")
 
     for name in ("undisturbed", "killed"):
         (tmp_path / name).mkdir()
     undisturbed, killed = Shop(tmp_path / "undisturbed"), Shop(tmp_path / "killed")
-    deliver(undisturbed)
-    undisturbed.load()
-    deliver(killed)
-    command = [sys.executable, "-c", _LOADER, str(tmp_path / "killed")]
-    started = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
     moments = random.Random(11)
-    kills = 0
-    for _ in range(25):
-        process = subprocess.Popen(command, env=environment)
-        try:
-            process.wait(timeout=moments.uniform(0.3, 1.6))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
+    kills = batch = 0
+    deliver(undisturbed, batch)
+    deliver(killed, batch)
+    contract = killed.contract
+    while kills < KILLS:
+        if killed_within(start(load_source, killed.settings, contract), moments.uniform(0, 0.3)):
             kills += 1
-    assert kills >= 5, (
-        f"only {kills} kills in {time.monotonic() - started:.0f} s: the loads were too fast to be disturbed"
-    )
+        else:
+            batch += 1
+            deliver(undisturbed, batch)
+            deliver(killed, batch)
+    undisturbed.load()
     killed.load()
     same = (
         "SELECT order_id, line_id, _file, _row FROM accepted ORDER BY ALL",
@@ -249,15 +234,15 @@ def test_kills_at_random_moments_leave_the_same_lake(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_load_one_source_at_once_agree(shop: Shop, tmp_path: Path) -> None:
+def test_processes_that_load_one_source_at_once_agree(shop: Shop) -> None:
     for number in range(6):
         rows = [line(str(number * 150 + n), mail='"a""b"') for n in range(200)]
         shop.deliver(csv_file(*rows, ""), f"{number}.csv")
     shop.deliver(csv_file(*rows, ""), "again.csv")
-    command = [sys.executable, "-c", _LOADER, str(tmp_path)]
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
-    processes = [subprocess.Popen(command, env=environment) for _ in range(3)]
-    assert [process.wait() for process in processes] == [0, 0, 0]
+    processes = [start(load_source, shop.settings, shop.contract) for _ in range(3)]
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0, 0]
     assert shop.load().balances and len(account(shop)) == 7
     assert shop.query("SELECT count(*), count(DISTINCT order_id) FROM accepted") == [(950, 950)]
 

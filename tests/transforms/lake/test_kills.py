@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import multiprocessing
 import os
 import random
 import shutil
@@ -15,7 +14,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from string import ascii_uppercase
@@ -24,6 +22,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.killing import start
 from tests.transforms.lake.shop import NOW, Shop, contract_document, csv_file, line
 from transforms.contracts import SourceContract
 from transforms.lake import landing
@@ -44,14 +43,11 @@ TABLES = {
     "records": "SELECT * EXCLUDE (loaded_at) FROM records",
 }
 
-# A child that starts within milliseconds: most of its life is the load, and that is where it is killed.
-_CHILDREN = multiprocessing.get_context("forkserver")
-_LAKE = ["transforms.lake.readers.delimited", "transforms.sources.files", "transforms.sources.objects"]
-_CHILDREN.set_forkserver_preload(["__main__", __name__, "pandas", "pyarrow.dataset", *_LAKE])
+# What changes something in the file system.
 _STEPS = {"os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod"}
 
 
-def _load(settings: Settings, contract: SourceContract, begun: Connection, last_step: int | None) -> None:
+def _load(settings: Settings, contract: SourceContract, last_step: int | None) -> None:
     """Load the shop, and be killed before step ``last_step`` in the file system, if it comes that far."""
     steps = itertools.count()
 
@@ -62,19 +58,13 @@ def _load(settings: Settings, contract: SourceContract, begun: Connection, last_
 
     # A small file that comes alone is read ahead here, as large ones are.
     landing._WORTH_A_THREAD = 1
-    begun.send_bytes(b"!")
     if last_step is not None:
         sys.addaudithook(count)
     load_source(settings, contract)
 
 
 def _start(shop: Shop, last_step: int | None = None) -> BaseProcess:
-    receiver, sender = _CHILDREN.Pipe(duplex=False)
-    child = _CHILDREN.Process(target=_load, args=(shop.settings, shop.contract, sender, last_step))
-    child.start()
-    sender.close()
-    receiver.recv_bytes()
-    return child
+    return start(_load, shop.settings, shop.contract, last_step)
 
 
 def _digest(rows: Sequence[tuple[Any, ...]]) -> str:
@@ -83,9 +73,11 @@ def _digest(rows: Sequence[tuple[Any, ...]]) -> str:
 
 def tables(shop: Shop) -> dict[str, str]:
     """Digest of each table's rows as text, in order."""
-    return {
-        name: _digest(shop.query(f"SELECT CAST(t AS VARCHAR) FROM ({query}) AS t")) for name, query in TABLES.items()
-    }
+    # All at once: each question looks through the whole lake for its files.
+    rows = shop.query(
+        " UNION ALL ".join(f"SELECT '{name}', CAST(t AS VARCHAR) FROM ({query}) AS t" for name, query in TABLES.items())
+    )
+    return {name: _digest([(text,) for table, text in rows if table == name]) for name in TABLES}
 
 
 def rows_in(batches: Sequence[Path]) -> str:

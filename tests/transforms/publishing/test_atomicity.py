@@ -11,6 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests import killing
+from tests.killing import killed_within
 from transforms.locking import LockedError, exclusive
 from transforms.publishing import publish, verify_published
 
@@ -67,9 +69,12 @@ def test_killed_at_each_step(home: Path, step: int) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == [".customer360.duckdb.lock", path.name]
 
 
+KILLS = 30
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_leaves_a_whole_file(home: Path) -> None:
-    people, kills = 60_000, 30
+    people = 60_000
     write_warehouse(home, generation=0, people=people)
     path = _publish(home, "run-0")
     started = time.monotonic()
@@ -79,20 +84,16 @@ def test_killed_at_random_moments_leaves_a_whole_file(home: Path) -> None:
     generation = attempt = unfinished = 0
 
     # A machine that is busy at one moment and idle at another decides how many kills come too late to matter.
-    while unfinished < kills and attempt < 8 * kills:
+    while unfinished < KILLS and attempt < 8 * KILLS:
         attempt += 1
         write_warehouse(home, generation=attempt, people=people)
-        publisher = start(PUBLISHER, home, f"run-{attempt}", 0)
-        assert publisher.stdout and publisher.stdout.readline() == "ready\n"
-        time.sleep(seed.uniform(0, longest))
-        publisher.kill()
-        publisher.communicate()
+        killed_within(killing.start(_publish, home, f"run-{attempt}"), seed.uniform(0, longest))
         found = generation_read(path)
         assert found in {generation, attempt}
         unfinished += found == generation
         generation = found
 
-    assert unfinished == kills
+    assert unfinished == KILLS
     write_warehouse(home, generation=attempt + 1)
     _publish(home, "last")
     assert generation_read(path) == attempt + 1

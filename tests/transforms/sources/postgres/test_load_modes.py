@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +10,11 @@ from typing import Any
 import pytest
 from adbc_driver_postgresql.dbapi import Connection
 
-from tests.transforms.sources.postgres.server import PASSWORD, Postgres, TableShop
-from transforms.settings import PROJECT_DIR
+from tests.killing import killed_within, start
+from tests.transforms.sources.postgres.server import Postgres, TableShop
+from transforms.contracts import SourceContract
+from transforms.lake.load import load_source
+from transforms.settings import Settings
 
 CURSORS = [{"overlap": "1h"}, {"cursorColumn": "xmin", "overlap": None}]
 SAME = "SELECT CAST(order_id AS INT), CAST(gross_amount AS VARCHAR) FROM current ORDER BY 1"
@@ -177,45 +176,32 @@ def test_whatever_happens_the_lake_ends_as_the_table(
     assert shop.pull() == []
 
 
-_LOADER = """
-import sys
-from collections.abc import Iterator
-from pathlib import Path
-from pydantic import SecretStr
-from transforms.contracts import load_contracts
-from transforms.lake.load import load_source
-from transforms.settings import Settings
-folder = Path(sys.argv[1])
-settings = Settings(home=folder / "home", contracts=folder / "contracts", memory_limit="1GB")
-report = load_source(settings, load_contracts(settings.entities, settings.contracts).sources["shop"])
-assert not report.unreadable, report.unreadable
-"""
+KILLS = {"upsert": 20, "snapshot": 10}
+
+
+def _load(settings: Settings, contract: SourceContract) -> None:
+    report = load_source(settings, contract)
+    assert not report.unreadable, report.unreadable
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "attempts"), [("upsert", 12), ("snapshot", 6)])
-def test_kills_during_pulls_leave_the_same_lake(tmp_path: Path, server: Postgres, mode: str, attempts: int) -> None:
+@pytest.mark.parametrize("mode", list(KILLS))
+def test_kills_during_pulls_leave_the_same_lake(tmp_path: Path, server: Postgres, mode: str) -> None:
     shop = TableShop(tmp_path, server, mode)
     many = 'INSERT INTO {schema}.orders ("order", mail) SELECT g, repeat(md5(g::text), 9) FROM generate_series'
     shop.execute(many + "(1, 50000) AS g")
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), "WATERSHED_SECRETS__SHOP_DATABASE": PASSWORD}
     moments = random.Random(5)
-    kills = 0
-    for attempt in range(attempts):
-        process = subprocess.Popen([sys.executable, "-c", _LOADER, str(tmp_path)], env=environment)
+    kills = attempt = 0
+    while kills < KILLS[mode]:
+        process = start(_load, shop.settings, shop.contract)
         # Half of them from the moment on when the server is at work for it.
         if attempt % 2:
             server.wait_until("SELECT 1 FROM pg_stat_activity WHERE application_name = 'watershed'")
-        try:
-            process.wait(timeout=moments.uniform(0, 0.6 if attempt % 2 else 3))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
+        kills += killed_within(process, moments.uniform(0, 0.6 if attempt % 2 else 1))
+        attempt += 1
         shop.execute(
             f'UPDATE {{schema}}.orders SET amount = {attempt}, updated_at = now() WHERE "order" = {attempt + 1}'
         )
-    assert kills >= attempts // 2
     shop.now = shop.now.replace(year=2027)  # the killed ones had the machine's own clock
     shop.pull()
     assert shop.query(SAME) == table(shop)

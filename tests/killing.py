@@ -1,0 +1,53 @@
+"""Processes to be killed. They start within milliseconds, so that a kill hits the work and not what comes before it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+_CHILDREN = multiprocessing.get_context("forkserver")
+# Where works lie, and what they import late; what is not here costs time in each child, nothing else.
+_LIBRARIES = ("pandas", "pyarrow.dataset", "adbc_driver_postgresql.dbapi", "scipy.optimize", "sqlglot")
+_LAKE = ("transforms.lake.readers.delimited", "transforms.sources.files", "transforms.sources.objects")
+_WORKS = (
+    "tests.transforms.lake.test_kills",
+    "tests.transforms.lake.test_exactly_once",
+    "tests.transforms.sources.postgres.test_load_modes",
+    "tests.transforms.sources.test_http_api",
+    "tests.transforms.identity.test_store",
+    "tests.transforms.value.test_kills",
+    "tests.transforms.publishing.test_atomicity",
+)
+_CHILDREN.set_forkserver_preload(["__main__", __name__, *_LIBRARIES, *_LAKE, *_WORKS])
+
+
+def _begin(begun: Connection, work: Callable[..., object], arguments: tuple[Any, ...]) -> None:
+    begun.send_bytes(b"!")
+    work(*arguments)
+
+
+def start(work: Callable[..., object], *arguments: Any) -> BaseProcess:
+    """A process at this work; it has begun when this returns."""
+    receiver, sender = _CHILDREN.Pipe(duplex=False)
+    process = _CHILDREN.Process(target=_begin, args=(sender, work, arguments))
+    process.start()
+    sender.close()
+    receiver.recv_bytes()
+    return process
+
+
+def killed_within(process: BaseProcess, seconds: float) -> bool:
+    """Kill a process after so many seconds; False where it had done its work by then.
+
+    Raises:
+        AssertionError: it ended with an error of its own.
+    """
+    process.join(seconds)
+    process.kill()
+    process.join()
+    assert process.exitcode in {0, -signal.SIGKILL}, f"ended with {process.exitcode}"
+    return process.exitcode != 0
