@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import random
 import signal
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -11,14 +12,14 @@ from typing import Any
 
 _CHILDREN = multiprocessing.get_context("forkserver")
 # Where works lie, and what they import late; what is not here costs time in each child, nothing else.
-_LIBRARIES = ("pandas", "pyarrow.dataset", "adbc_driver_postgresql.dbapi", "scipy.optimize", "sqlglot")
+_LIBRARIES = ("pandas", "pyarrow.dataset", "adbc_driver_postgresql.dbapi", "dlt.sources.helpers.rest_client")
 _LAKE = ("transforms.lake.readers.delimited", "transforms.sources.files", "transforms.sources.objects")
 _WORKS = (
     "tests.transforms.lake.test_kills",
     "tests.transforms.lake.test_exactly_once",
     "tests.transforms.sources.postgres.test_load_modes",
     "tests.transforms.sources.test_http_api",
-    "tests.transforms.identity.test_store",
+    "tests.transforms.identity.test_kills",
     "tests.transforms.value.test_kills",
     "tests.transforms.publishing.test_atomicity",
 )
@@ -40,14 +41,25 @@ def start(work: Callable[..., object], *arguments: Any) -> BaseProcess:
     return process
 
 
-def killed_within(process: BaseProcess, seconds: float) -> bool:
-    """Kill a process after so many seconds; False where it had done its work by then.
+class Moments:
+    """Random moments within the time that a work takes; ``reach``, in seconds, follows the machine.
 
-    Raises:
-        AssertionError: it ended with an error of its own.
+    What was killed gets more time, what came to its end gets less: some works end, most do not.
     """
-    process.join(seconds)
-    process.kill()
-    process.join()
-    assert process.exitcode in {0, -signal.SIGKILL}, f"ended with {process.exitcode}"
-    return process.exitcode != 0
+
+    def __init__(self, seed: int, reach: float = 0.3):
+        self._chance = random.Random(seed)
+        self.reach = reach
+
+    def kill(self, process: BaseProcess) -> bool:
+        """Kill a process at such a moment; False where it had done its work by then.
+
+        Raises:
+            AssertionError: it ended with an error of its own.
+        """
+        process.join(self._chance.uniform(0, self.reach))
+        process.kill()
+        process.join()
+        assert process.exitcode in {0, -signal.SIGKILL}, f"ended with {process.exitcode}"
+        self.reach *= 0.6 if process.exitcode == 0 else 1.2
+        return process.exitcode != 0

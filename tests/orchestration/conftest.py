@@ -62,3 +62,16 @@ def installed(folder: Path) -> Installation:
     (settings.contracts / "silent_till.odcs.yaml").write_text(yaml.safe_dump(silent, sort_keys=False))
     company = write_company(settings, broken_files=True)
     return Installation(settings, company, run_daily(settings))
+
+
+def dbt_child(parent: int) -> int | None:
+    """Process id of the dbt build that a process has started."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = path.read_text().rpartition(")")[2].split()
+            command = (path.parent / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if int(words[1]) == parent and b"build" in command:
+            return int(path.parent.name)
+    return None

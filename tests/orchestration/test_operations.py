@@ -8,7 +8,6 @@ import os
 import signal
 import stat
 import time
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,7 +15,7 @@ import pytest
 
 from orchestration.pipeline import dagster_home
 from orchestration.runs import close_abandoned, forget_old_runs, last_runs
-from tests.orchestration.conftest import Installation
+from tests.orchestration.conftest import Installation, dbt_child
 from transforms.locking import LockedError, exclusive
 from transforms.operations.locks import lock_states
 
@@ -64,19 +63,6 @@ def test_a_key_that_others_may_read_is_a_fault_with_its_remedy(installation: Ins
     key.chmod(stat.S_IRUSR | stat.S_IWUSR)
     (fault,) = [finding for finding in found["findings"] if finding["verdict"] == "fault"]
     assert code == 7 and fault["remedy"] == f"chmod 600 {key}"
-
-
-def dbt_child(parent: int) -> int | None:
-    """Process id of the dbt build that a process has started."""
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = path.read_text().rpartition(")")[2].split()
-            command = (path.parent / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if int(words[1]) == parent and b"build" in command:
-            return int(path.parent.name)
-    return None
 
 
 def test_a_killed_run_keeps_the_lock_until_its_dbt_has_ended(installation: Installation) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import duckdb
 import pytest
 
 from orchestration.pipeline import dagster_home
-from tests.orchestration.conftest import Installation
+from tests.orchestration.conftest import Installation, dbt_child
 from transforms.demo.broken import BROKEN_SOURCES
 from transforms.demo.report import score_run
 from transforms.identity.store import IdentityStore
@@ -182,20 +183,32 @@ def test_a_contract_with_a_fault_stops_before_anything_runs(installation: Instal
         assert "Traceback" not in errors
 
 
+# Of whole runs, and of the dbt that a run has started: it ends with the run, or the run without it.
+KILLS = {"run": 2, "dbt": 2}
+
+
 def test_kills_at_random_moments_leave_the_published_file_whole(installation: Installation) -> None:
     before = contents(installation.settings.published)
     moments = random.Random(3)
-    for _ in range(2):
+    for victim in [name for name, count in KILLS.items() for _ in range(count)]:
         # A run with nothing new would have nothing to kill.
         process = installation.command("run", WATERSHED_REBUILD="true")
-        try:
-            process.wait(timeout=moments.uniform(8, 40))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-        process.communicate()
+        _dbt_of(process)
+        time.sleep(moments.uniform(0, 8))
+        # One dbt follows the other.
+        os.kill(process.pid if victim == "run" else _dbt_of(process), signal.SIGKILL)
+        _, errors = process.communicate()
+        assert process.returncode == (-signal.SIGKILL if victim == "run" else 1), errors[-3000:]
         assert contents(installation.settings.published) == before
     process = installation.command("run")
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert contents(installation.settings.published) == before
+
+
+def _dbt_of(process: subprocess.Popen[str]) -> int:
+    """Process id of the dbt of a run, as soon as there is one."""
+    while (child := dbt_child(process.pid)) is None:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return child

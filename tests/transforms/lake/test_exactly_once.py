@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.killing import killed_within, start
+from tests.killing import Moments, start
 from tests.transforms.lake.shop import HEADER, Shop, contract_document, csv_file, line
 from transforms.contracts import load_contracts
 from transforms.lake.generations import drop_former_sources
@@ -210,13 +210,13 @@ def test_kills_at_random_moments_leave_the_same_lake(tmp_path: Path) -> None:
     for name in ("undisturbed", "killed"):
         (tmp_path / name).mkdir()
     undisturbed, killed = Shop(tmp_path / "undisturbed"), Shop(tmp_path / "killed")
-    moments = random.Random(11)
+    moments = Moments(11)
     kills = batch = 0
     deliver(undisturbed, batch)
     deliver(killed, batch)
     contract = killed.contract
     while kills < KILLS:
-        if killed_within(start(load_source, killed.settings, contract), moments.uniform(0, 0.3)):
+        if moments.kill(start(load_source, killed.settings, contract)):
             kills += 1
         else:
             batch += 1

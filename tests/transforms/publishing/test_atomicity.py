@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import threading
 import time
 from pathlib import Path
@@ -12,7 +11,7 @@ import duckdb
 import pytest
 
 from tests import killing
-from tests.killing import killed_within
+from tests.killing import Moments
 from transforms.locking import LockedError, exclusive
 from transforms.publishing import publish, verify_published
 
@@ -74,20 +73,19 @@ KILLS = 30
 
 @pytest.mark.slow
 def test_killed_at_random_moments_leaves_a_whole_file(home: Path) -> None:
-    people = 60_000
+    people = 20_000
     write_warehouse(home, generation=0, people=people)
     path = _publish(home, "run-0")
     started = time.monotonic()
     _publish(home, "run-0")
-    longest = 1.3 * (time.monotonic() - started)
-    seed = random.Random(7)
+    moments = Moments(7, 1.3 * (time.monotonic() - started))
     generation = attempt = unfinished = 0
 
     # A machine that is busy at one moment and idle at another decides how many kills come too late to matter.
     while unfinished < KILLS and attempt < 8 * KILLS:
         attempt += 1
         write_warehouse(home, generation=attempt, people=people)
-        killed_within(killing.start(_publish, home, f"run-{attempt}"), seed.uniform(0, longest))
+        moments.kill(killing.start(_publish, home, f"run-{attempt}"))
         found = generation_read(path)
         assert found in {generation, attempt}
         unfinished += found == generation

@@ -22,9 +22,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import PROJECT
+from tests.killing import Moments, start
 from tests.transforms.lake.shop import NOW
 from tests.transforms.sources.api_shop import PAGED, ApiShop, api_document, order
 from tests.transforms.sources.provider import Handler, Provider, cut_off, noted, reset, silent, status, text
+from transforms.lake.load import load_source
 from transforms.sources.delivery import NothingNew, UnreadableError
 
 
@@ -649,6 +651,39 @@ def test_killed_in_the_middle_of_a_pull_and_completed(
     assert not list(landed.glob("*.gz")) and not (landed / "received.jsonl").exists()
     assert shop.load().total("rows_accepted") == 6
     assert asked_since(provider) == [None, None]
+
+
+KILLS = 20
+
+
+def slowly(handler: Handler) -> None:
+    """The answer takes its time."""
+    time.sleep(0.03)
+    noted(handler)
+    getattr(handler.provider, handler.path.strip("/").split("?")[0])(handler)
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_of_pulls_lose_and_double_nothing(
+    shop: Callable[..., ApiShop], provider: Provider
+) -> None:
+    shop = shop(**SINCE)
+    moments = Moments(19)
+    kills = 0
+    while kills < KILLS:
+        provider.faults = [slowly] * 100
+        if not moments.kill(start(load_source, shop.settings, shop.contract)):
+            provider.records += [order(len(provider.records) + number) for number in range(6)]
+        else:
+            kills += 1
+    provider.faults = []
+    provider.records += [order(len(provider.records) + number) for number in range(6)]
+    report = load_source(shop.settings, shop.contract)
+    assert report.balances and report.unreadable == {}
+    everything = sorted(str(number) for number in range(len(provider.records)))
+    assert len(everything) > 6, "no pull came to its end"
+    assert shop.query("SELECT order_id FROM accepted ORDER BY 1") == [(order,) for order in everything]
+    assert shop.query("SELECT count(*) FROM quarantine") == [(0,)]
 
 
 FAULTS = {

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import random
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.killing import killed_within, start
+from tests.killing import Moments, start
 from transforms.settings import Settings
 from transforms.value import forecast_value
 from transforms.value.store import SCHEMAS, ValueStore
@@ -41,18 +40,17 @@ def test_kills_at_random_moments_leave_the_old_outcome_or_the_new(tmp_path: Path
     new = tables(undisturbed)
     assert not same(old, new)
     forecast_value(settings, EARLIER, "run")
-    moments = random.Random(13)
+    moments = Moments(13, longest)
     kills = attempt = 0
-    while kills < KILLS and attempt < 8 * KILLS:
+    while kills < KILLS:
         attempt += 1
-        if not killed_within(start(forecast_value, settings, LATER, f"late-{attempt}"), moments.uniform(0, longest)):
+        if not moments.kill(start(forecast_value, settings, LATER, f"late-{attempt}")):
             assert same(tables(settings), new)
             forecast_value(settings, EARLIER, f"early-{attempt}")
             continue
         kills += 1
         seen = tables(settings)
         assert same(seen, old) or same(seen, new), f"a mixture after kill {kills}"
-    assert kills == KILLS
     forecast_value(settings, LATER, "last")
     assert same(tables(settings), new)
     left = {path.name for path in ValueStore(settings).folder.iterdir()}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from adbc_driver_postgresql.dbapi import Connection
 
-from tests.killing import killed_within, start
+from tests.killing import Moments, start
 from tests.transforms.sources.postgres.server import Postgres, TableShop
 from transforms.contracts import SourceContract
 from transforms.lake.load import load_source
@@ -190,14 +190,14 @@ def test_kills_during_pulls_leave_the_same_lake(tmp_path: Path, server: Postgres
     shop = TableShop(tmp_path, server, mode)
     many = 'INSERT INTO {schema}.orders ("order", mail) SELECT g, repeat(md5(g::text), 9) FROM generate_series'
     shop.execute(many + "(1, 50000) AS g")
-    moments = random.Random(5)
+    moments = Moments(5, 1)
     kills = attempt = 0
     while kills < KILLS[mode]:
         process = start(_load, shop.settings, shop.contract)
         # Half of them from the moment on when the server is at work for it.
         if attempt % 2:
             server.wait_until("SELECT 1 FROM pg_stat_activity WHERE application_name = 'watershed'")
-        kills += killed_within(process, moments.uniform(0, 0.6 if attempt % 2 else 1))
+        kills += moments.kill(process)
         attempt += 1
         shop.execute(
             f'UPDATE {{schema}}.orders SET amount = {attempt}, updated_at = now() WHERE "order" = {attempt + 1}'
