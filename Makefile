@@ -17,7 +17,7 @@ export DO_NOT_TRACK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run dev serve test test-bi test-web lint format contracts benchmark screenshot benchmark-daily benchmark-gate benchmark-publication benchmark-value benchmark-holdout clean
+.PHONY: help setup demo run dev serve test test-bi test-long lint format contracts benchmark screenshot benchmark-daily benchmark-gate benchmark-publication benchmark-value benchmark-holdout clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -46,14 +46,14 @@ dev: setup ## start Dagster's pages and daemon on http://localhost:3000
 serve: setup ## run Dagster's pages and daemon as a service does, on http://localhost:3000
 	$(RUN)/watershed serve
 
-test: setup ## run all tests but the benchmarks, those of BI clients and those that click
-	$(RUN)/pytest -n $(WORKERS) --dist loadgroup -m "not benchmark and not bi and not web"
+test: setup ## run all tests but the benchmarks, those of BI clients and the long ones
+	$(RUN)/pytest -n $(WORKERS) --dist loadgroup -m "not benchmark and not bi and not long"
 
 test-bi: setup ## run the tests of BI clients, each in an environment of its own under .bi (1.5 GB, about 10 minutes)
 	$(RUN)/pytest -n 0 -m bi tests/bi
 
-test-web: setup ## click a backfill through Dagster's pages, served as in production (Chromium, about five minutes)
-	$(RUN)/pytest -n 0 -m web tests/browser
+test-long: setup ## compare a backfill with a week of daily runs, and one clicked in Dagster's pages (Chromium, half an hour)
+	$(RUN)/pytest -n 0 -m long tests/orchestration tests/browser
 
 lint: setup ## run the linters, the type checker and the contracts' lint
 	$(RUN)/ruff check .

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,3 +76,11 @@ def dbt_child(parent: int) -> int | None:
         if int(words[1]) == parent and b"build" in command:
             return int(path.parent.name)
     return None
+
+
+def dbt_of(process: subprocess.Popen[str]) -> int:
+    """Process id of the dbt of a run, as soon as there is one."""
+    while (child := dbt_child(process.pid)) is None:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return child

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import random
 import shutil
+import signal
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -16,7 +19,7 @@ from orchestration.build import build_definitions
 from orchestration.cli import app
 from orchestration.days import HISTORY, AsOf, days_between
 from orchestration.pipeline import dagster_home, run_backfill, run_daily
-from tests.orchestration.conftest import Installation
+from tests.orchestration.conftest import Installation, dbt_of
 from transforms.contracts import load_contracts
 from transforms.demo import write_company
 from transforms.identity.store import IdentityStore
@@ -25,6 +28,7 @@ from transforms.publishing import PublicationError, checked_build
 from transforms.settings import Settings
 
 DAY = dt.timedelta(days=1)
+KILLS = 2
 
 
 def test_the_day_of_the_run_comes_before_that_of_the_settings(tmp_path: Path) -> None:
@@ -92,6 +96,15 @@ def test_a_backfill_tells_a_day_as_its_daily_run_did_and_publishes_nothing(
     assert last
     before, published = latest(settings), hashlib.sha256(settings.published.read_bytes()).hexdigest()
     assert len(before) > 100
+    # Killed before, at moments between its first dbt and its last: nobody can tell.
+    here, moments = Installation(settings, installation.company, installation.first), random.Random(23)
+    for _ in range(KILLS):
+        process = here.command("backfill", "--from", str(last - DAY), "--to", str(last))
+        dbt_of(process)
+        time.sleep(moments.uniform(0, 8))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
     outcome = run_backfill(settings, last - DAY, last)
     assert outcome.success, outcome.reason
     assert latest(settings) == before
@@ -116,7 +129,7 @@ def test_a_backfill_tells_a_day_as_its_daily_run_did_and_publishes_nothing(
     assert store.remembered == store.current
 
 
-@pytest.mark.benchmark
+@pytest.mark.long
 def test_a_week_of_daily_runs_leaves_the_same_history_as_one_backfill(tmp_path: Path) -> None:
     """Takes a quarter of an hour: run it after a change of identity, of the log or of the backfill."""
     days = days_between("2025-03-10", "2025-03-16")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -26,6 +27,26 @@ def test_each_exit_code_has_a_row_and_each_row_a_code() -> None:
     codes = {0, *(getattr(common, name) for name in named)}
     assert len(codes) == len(named) + 1, "two meanings of one code"
     assert {int(code) for code in re.findall(r"^\| (\d) \|", section("Exit codes"), flags=re.M)} == codes
+
+
+def test_the_kills_are_as_many_as_the_tests_make() -> None:
+    kills, others = section("What was tried").split("\n| What else happens")
+    rows = re.findall(r"^\| (.+?) \| (\d+) \| .+ \| `(tests/.+)` \|$", kills, flags=re.M)
+    made = {}
+    for what, number, file in rows:
+        counts = importlib.import_module(file.removesuffix(".py").replace("/", ".")).KILLS
+        made[file] = sum(counts.values()) if isinstance(counts, dict) else counts
+        assert int(number) == made[file], what
+        if isinstance(counts, dict) and "(" in what:
+            assert [int(part) for part in re.findall(r"\((\d+)\)", what)] == list(counts.values()), what
+    assert made.keys() == {
+        str(path.relative_to(PROJECT))
+        for path in (PROJECT / "tests").rglob("test_*.py")
+        if re.search(r"^KILLS = ", path.read_text(encoding="utf-8"), flags=re.M)
+    }
+    assert sum(made.values()) >= 200 and made["tests/transforms/lake/test_kills.py"] >= 200
+    for file in re.findall(r"`(tests/\S+)`", others):
+        assert (PROJECT / file).exists(), file
 
 
 def test_every_command_and_option_that_it_names_exists() -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import random
+import resource
 import signal
-import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import dagster as dg
 import duckdb
 import pytest
 
 from orchestration.pipeline import dagster_home
-from tests.orchestration.conftest import Installation, dbt_child
+from tests.orchestration.conftest import Installation, dbt_of
 from transforms.demo.broken import BROKEN_SOURCES
 from transforms.demo.report import score_run
 from transforms.identity.store import IdentityStore
@@ -142,16 +145,31 @@ def test_dagster_keeps_row_counts_and_checks(installation: Installation) -> None
         assert run and run.status == dg.DagsterRunStatus.SUCCESS
 
 
+@contextmanager
+def every_file_open(home: Path) -> Iterator[dict[Path, BinaryIO]]:
+    """Every file of a home, as a backup or a virus scanner holds them."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    with ExitStack() as stack:
+        yield {path: stack.enter_context(path.open("rb")) for path in sorted(home.rglob("*")) if path.is_file()}
+
+
 def test_a_second_run_changes_nothing_and_readers_are_not_disturbed(installation: Installation) -> None:
-    before = contents(installation.settings.published)
-    process = installation.command("run")
-    reads = 0
-    while process.poll() is None:
-        assert contents(installation.settings.published) == before
-        reads += 1
-        time.sleep(0.8)
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
+    settings = installation.settings
+    before = contents(settings.published)
+    with every_file_open(settings.home) as held:
+        never_changed = [path for path in held if path.is_relative_to(settings.landing) and path.suffix != ".jsonl"]
+        never_changed += [settings.published, *(path for path in held if path.is_relative_to(settings.lake))]
+        assert len(never_changed) > 500
+        was = {path: path.read_bytes() for path in never_changed}
+        process = installation.command("run")
+        reads = 0
+        while process.poll() is None:
+            assert contents(settings.published) == before
+            reads += 1
+            time.sleep(0.8)
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert [path for path in never_changed if held[path].read() != was[path]] == []
     assert reads > 10
     assert contents(installation.settings.published) == before
     published = verify_published(installation.settings.published).run_id
@@ -193,10 +211,10 @@ def test_kills_at_random_moments_leave_the_published_file_whole(installation: In
     for victim in [name for name, count in KILLS.items() for _ in range(count)]:
         # A run with nothing new would have nothing to kill.
         process = installation.command("run", WATERSHED_REBUILD="true")
-        _dbt_of(process)
+        dbt_of(process)
         time.sleep(moments.uniform(0, 8))
         # One dbt follows the other.
-        os.kill(process.pid if victim == "run" else _dbt_of(process), signal.SIGKILL)
+        os.kill(process.pid if victim == "run" else dbt_of(process), signal.SIGKILL)
         _, errors = process.communicate()
         assert process.returncode == (-signal.SIGKILL if victim == "run" else 1), errors[-3000:]
         assert contents(installation.settings.published) == before
@@ -204,11 +222,3 @@ def test_kills_at_random_moments_leave_the_published_file_whole(installation: In
     _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert contents(installation.settings.published) == before
-
-
-def _dbt_of(process: subprocess.Popen[str]) -> int:
-    """Process id of the dbt of a run, as soon as there is one."""
-    while (child := dbt_child(process.pid)) is None:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    return child
