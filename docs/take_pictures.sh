@@ -5,4 +5,4 @@ set -eu
 cd "$(dirname "$0")/.."
 export WATERSHED_SCREENSHOT_DIR=docs/images
 export WATERSHED_SCREENSHOT_HOME="${WATERSHED_HOME:-data}"
-exec .venv/bin/python -m pytest -q -m browser tests/browser
+exec .venv/bin/python -m pytest -q -m "browser and not long" tests/browser
