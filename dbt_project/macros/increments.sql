@@ -22,17 +22,22 @@
     {{ return(plan.get(entity, {'step': 'rebuilt', 'batches': [], 'after': none})) }}
 {%- endmacro %}
 
-{#- dbt asks this of each incremental model: in full, unless at least one entity can be continued. -#}
+{#-
+  dbt asks this of each incremental model: in full, unless at least one entity can be continued; or all of them, where
+  meta.increment_whole says that the model has no way to forget the rows of one.
+-#}
 {% macro should_full_refresh() -%}
     {%- if config.get('full_refresh') is not none -%}{{ return(config.get('full_refresh')) }}{%- endif -%}
-    {%- if 'increment_of' not in config.get('meta', {}) -%}{{ return(flags.FULL_REFRESH) }}{%- endif -%}
+    {%- set meta = config.get('meta', {}) -%}
+    {%- if 'increment_of' not in meta and 'reached' not in meta -%}{{ return(flags.FULL_REFRESH) }}{%- endif -%}
     {%- if flags.FULL_REFRESH or not execute -%}{{ return(true) }}{%- endif -%}
+    {%- if 'reached' in meta -%}{{ return(taken_up_build() is none) }}{%- endif -%}
     {%- set plan = increment_plan() -%}
     {%- set continued = [] -%}
-    {%- for entity in config.get('meta').increment_of if increment_of(plan, entity).step != 'rebuilt' -%}
+    {%- for entity in meta.increment_of if increment_of(plan, entity).step != 'rebuilt' -%}
         {%- do continued.append(entity) -%}
     {%- endfor -%}
-    {{ return(continued | length == 0) }}
+    {{ return(continued | length < (meta.increment_of | length if meta.get('increment_whole') else 1)) }}
 {%- endmacro %}
 
 {#-

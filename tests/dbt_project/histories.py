@@ -35,10 +35,15 @@ FEEDS = {
 
 
 class History:
-    """A lake that grows step by step; everything is drawn from one seed."""
+    """A lake that grows step by step; everything is drawn from one seed.
 
-    def __init__(self, lake: Path, seed: int) -> None:
+    ``only_grows``: what customers did is never corrected or taken back, and the day does not go back.
+    """
+
+    def __init__(self, lake: Path, seed: int, only_grows: bool = False) -> None:
         self.lake = lake
+        self.only_grows = only_grows
+        self.doubted: set[tuple[str, str]] = set()
         self.random = random.Random(seed)
         self.number = 0
         self.batches = 0
@@ -61,14 +66,34 @@ class History:
             said = [self._deliver(entity) for entity in feeds]
         else:
             said = [self._deliver(entity) for entity in (*feeds[:2], self.random.choice(feeds[2:]))]
-            said += {
+            changes = {
                 1: lambda: [self._correct("profiles"), self._replay(self.random.choice(feeds))],
                 2: lambda: [self._release(self.random.choice(feeds[:3]))],
                 3: lambda: [self._correct(self.random.choice(feeds[:3]))],
-            }.get(self.steps % 5, list)()
-        self.as_of += dt.timedelta(days=0 if self.steps == 0 else [1, 2, 0, 3, -2][self.steps % 5])
+            }
+            said += changes[1]() if self.only_grows else changes.get(self.steps % 5, list)()
+        days = [1, 2, 0, 3, 0 if self.only_grows else -2]
+        self.as_of += dt.timedelta(days=0 if self.steps == 0 else days[self.steps % 5])
         self.steps += 1
         return [*said, f"as of {self.as_of}"]
+
+    def doubt(self) -> str:
+        """From now on some identifiers say nothing, and former ones speak again: customers part and come together."""
+        values = sorted({held for _, row in self.held for held in row.items()})
+        self.doubted = set(self.random.sample(values, len(values) // 8))
+        return f"doubted: {sorted(self.doubted)}"
+
+    def join(self) -> tuple[str, str]:
+        """A single new event that makes one of two customers; returns who they were."""
+        told = self.identities()["identifiers"]
+        owners = {(row["identifier_type"], row["identifier_value"]): row["customer_id"] for row in told}
+        devices, users = (sorted(key for key in owners if key[0] == kind) for kind in ("device_id", "app_user_id"))
+        one, other = next((one, other) for one in devices for other in users if owners[one] != owners[other])
+        key, row = self._row("app_events")
+        row |= dict([one, other])
+        self.held[-1] = (FEEDS["app_events"][0], dict([one, other]))
+        self._write("app_events", [(key, row)])
+        return owners[one], owners[other]
 
     def _deliver(self, entity: str) -> str:
         """A file with rows of any age, some of them younger than as_of."""
@@ -142,7 +167,9 @@ class History:
 
     def identities(self) -> dict[str, list[dict[str, Any]]]:
         """Who is who, as an identity run would say after all that has come: the rows of its tables."""
-        keys = {identity_key(source, held): held for source, held in self.held if held}
+        said = {identity_key(source, held): held for source, held in self.held if held}
+        told = {key: dict(held.items() - self.doubted) for key, held in said.items()}
+        keys = {key: held for key, held in told.items() if held}
         customers = components(list(keys.values()))
         owners = {
             (kind, value): customer

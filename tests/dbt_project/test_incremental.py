@@ -20,6 +20,8 @@ from transforms.settings import Settings
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
 
 INPUTS = {"models": "1", "code": "1"}
+# What identifiers said at the last build, beside int_customers_reached.
+ASSIGNMENTS = "__assignments"
 
 
 @dataclass
@@ -53,12 +55,27 @@ class Project:
         self.dbt(self.settings.warehouse, as_of, *BUILD, *select, WATERSHED_INCREMENTS=str(folder))
         return plan
 
-    def rebuild(self, as_of: dt.date) -> Path:
+    def die_at_the_end(self, as_of: dt.date, model: str, *select: str) -> None:
+        """Fail where a model would say what it stands for; its rows have changed in the same transaction."""
+        marks, aside = f"intermediate.{model}{MARKS}", f"{model}_aside"
+        with duckdb.connect(str(self.settings.warehouse)) as con:
+            con.execute(f"ALTER TABLE {marks} RENAME TO {aside}; CREATE VIEW {marks} AS FROM intermediate.{aside}")
+        with pytest.raises(AssertionError, match=model):
+            self.increment(as_of, *select)
+        with duckdb.connect(str(self.settings.warehouse)) as con:
+            con.execute(f"DROP VIEW {marks}; ALTER TABLE intermediate.{aside} RENAME TO {model}{MARKS}")
+
+    def rows(self, sql: str) -> list[tuple]:
+        """Result of a query on the warehouse."""
+        with duckdb.connect(str(self.settings.warehouse)) as con:
+            return con.execute(sql).fetchall()
+
+    def rebuild(self, as_of: dt.date, *select: str) -> Path:
         """Build everything from nothing."""
         warehouse = self.folder / "rebuilt" / "warehouse.duckdb"
         warehouse.parent.mkdir(exist_ok=True)
         warehouse.unlink(missing_ok=True)
-        self.dbt(warehouse, as_of, *BUILD)
+        self.dbt(warehouse, as_of, *BUILD, *select)
         return warehouse
 
 
@@ -78,6 +95,7 @@ ABOUT_RUNS = {
     *("intermediate.int_rfm_log", "intermediate.int_rfm_rule_log", "intermediate.int_purchase_owner_log"),
     *("intermediate.int_segments_before", "intermediate.int_segment_candidates", "intermediate.int_segment_steps"),
     "marts.segment_changes",
+    "intermediate.int_customers_reached",
 }
 CHANGES = {"marts.segment_summary": "EXCLUDE (previous_as_of_date, customers_change, net_revenue_change_amount)"}
 
@@ -92,8 +110,8 @@ def differences(left: Path, right: Path) -> dict[str, list[tuple]]:
             " WHERE database_name IN ('increments', 'rebuilt')"
         ).fetchall()
         names = {side: {name for database, name in tables if database == side} for side in ("increments", "rebuilt")}
-        compared = {name for name in names["increments"] if not name.endswith(MARKS)}
-        assert compared == names["rebuilt"] and "marts.customer_360" in compared
+        compared = {name for name in names["increments"] if not name.endswith((MARKS, ASSIGNMENTS))}
+        assert compared == names["rebuilt"]
         compared -= ABOUT_RUNS
         found = {}
         for name in sorted(compared):
@@ -126,7 +144,9 @@ def follow(project: Project, seed: int, steps: int) -> None:
             write_identity(history.lake, **history.identities())
         plan = project.increment(history.as_of)
         ways |= {way for entities in plan.values() for way in entities.values()}
-        assert differences(project.settings.warehouse, project.rebuild(history.as_of)) == {}, told
+        rebuilt = project.rebuild(history.as_of)
+        assert differences(project.settings.warehouse, rebuilt) == {}, told
+    assert project.rows("SELECT count(*) > 1 FROM marts.customer_360") == [(True,)]
     assert ways >= {"added", "rebuilt"}, "a history without one of them proves little"
 
 
@@ -136,3 +156,54 @@ DIES_AFTER = ("int_event_spells", "int_identity_sightings", "int_order_parts")
 def test_increments_give_what_a_rebuild_gives(project: Project) -> None:
     """The days of this history also stand still and go back."""
     follow(project, seed=2, steps=6)
+
+
+UP_TO_THE_JOURNEY = ("--select", "+customer_journey_history")
+# Where a customer's rows can be told from what they would be if they were made anew: a column that nothing reads.
+MARKABLE = {
+    "intermediate.fct_orders": "store_id",
+    "intermediate.fct_sessions": "entry_campaign",
+    "intermediate.int_store_visits": "store_type",
+    "marts.customer_timeline": "source",
+    "intermediate.int_journey_evidence": "evidence_id",
+}
+# Customers of identifiers that stand on an order together with those of one of two customers.
+WITH_AN_ORDER_OF = """
+    WITH said AS (FROM intermediate.int_customers_reached__assignments),
+    owners AS (FROM intermediate.int_order_parts JOIN said USING (identity_key))
+    SELECT DISTINCT other.customer_id FROM owners JOIN owners AS other USING (source, order_id)
+    WHERE owners.customer_id IN ('{}', '{}')
+"""
+
+
+def test_only_who_is_reached_is_made_anew(project: Project) -> None:
+    """Late rows, days that come, customers who part and come together, runs that die: all without a rebuild."""
+    warehouse = project.settings.warehouse
+    warehouse.unlink(missing_ok=True)
+    history = History(project.settings.lake, seed=5, only_grows=True)
+    told, counts = [], []
+    for step in range(5):
+        told += [history.step(), history.doubt() if step else ""]
+        write_identity(history.lake, **history.identities())
+        if step == 2:
+            project.increment(history.as_of, "--select", "+int_customers_reached")
+            told += [["killed"], history.step(), history.doubt()]
+            write_identity(history.lake, **history.identities())
+            project.die_at_the_end(history.as_of, "fct_sessions", *UP_TO_THE_JOURNEY)
+        project.increment(history.as_of, *UP_TO_THE_JOURNEY)
+        counts += project.rows("SELECT reached_id FROM intermediate.int_customers_reached WHERE reached_type = 'build'")
+        rebuilt = project.rebuild(history.as_of, *UP_TO_THE_JOURNEY)
+        assert differences(warehouse, rebuilt) == {}, told
+    assert len(set(counts)) == 1, "everything was made in full, which proves nothing"
+
+    for table, column in MARKABLE.items():
+        project.rows(f"UPDATE {table} SET {column} = 'left alone'")
+    joined = history.join()
+    write_identity(history.lake, **history.identities())
+    project.increment(history.as_of, *UP_TO_THE_JOURNEY)
+    reached = {min(joined), *(customer for (customer,) in project.rows(WITH_AN_ORDER_OF.format(*joined)))}
+    for table, column in MARKABLE.items():
+        made = project.rows(f"SELECT DISTINCT customer_id FROM {table} WHERE {column} IS DISTINCT FROM 'left alone'")
+        left = project.rows(f"SELECT DISTINCT customer_id FROM {table} WHERE {column} = 'left alone'")
+        assert {customer for (customer,) in made} - {None} <= reached, table
+        assert left and not {customer for (customer,) in left} & set(joined), table

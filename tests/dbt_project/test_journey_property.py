@@ -24,6 +24,7 @@ MODELS = (
     "intermediate.int_journey_days",
     "intermediate.int_journey_complaints",
     "intermediate.int_journey_thresholds",
+    "intermediate.int_journey_course",
     "intermediate.int_journey_moves",
     "intermediate.int_journey_evidence",
     "marts.customer_journey_history",

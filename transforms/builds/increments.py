@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import duckdb
 
@@ -56,6 +57,8 @@ def plan_increments(
 ) -> dict[str, dict[str, Step]]:
     """Write ``plan.json`` and ``contents.json`` into ``folder``, for the macros in ``increments.sql``.
 
+    And ``era.txt``, a name that no plan had before, for those in ``reached.sql``.
+
     ``tables``: incremental model → entities that it is made of. Returns the steps by model and entity.
     """
     present = _lake_contents(settings, inputs, as_of)
@@ -74,6 +77,7 @@ def plan_increments(
                 "after": before.as_of.isoformat() if before else None,
             }
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "era.txt").write_text(uuid4().hex, encoding="utf-8")
     (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
     entities = sorted({entity for wanted in tables.values() for entity in wanted})
     with (folder / "contents.json").open("w", encoding="utf-8") as stream:

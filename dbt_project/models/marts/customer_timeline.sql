@@ -1,3 +1,12 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_reached() }}',
+    post_hook='{{ remember_reached() }}'
+) }}
+{%- do customers_reached() -%}
+
 select
     customer_id,
     occurred_at,
@@ -8,5 +17,5 @@ select
     record_id,
     amount,
     currency
-from {{ ref('int_touchpoints') }}
+from {{ reached_rows(ref('int_touchpoints')) }}
 where customer_id is not null

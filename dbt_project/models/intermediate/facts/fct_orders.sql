@@ -1,3 +1,11 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_reached() }}',
+    post_hook='{{ remember_reached() }}'
+) }}
+{%- do customers_reached() -%}
 {%- set amounts = ['gross_amount', 'discount_amount', 'return_amount'] -%}
 
 with
@@ -23,7 +31,7 @@ orders as (
         sum(case when parts.currency = identified.currency then 0 else parts.lines end) as other_currency_lines,
         sum(parts.return_lines) as return_lines
     from {{ ref('int_order_parts') }} as parts
-    inner join {{ ref('int_orders_identified') }} as identified
+    inner join {{ reached_rows(ref('int_orders_identified')) }} as identified
         on
             parts.source = identified.source
             and parts.order_id = identified.order_id

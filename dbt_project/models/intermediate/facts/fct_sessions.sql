@@ -1,14 +1,29 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_reached() }}',
+    post_hook='{{ remember_reached() }}'
+) }}
+{%- do customers_reached() -%}
+
 with
 
-spells as (
+identified as (
     select
         spells.*,
-        assignments.customer_id,
-        -- Without a customer the device stands for the person; without a device, whoever sent the events.
-        coalesce(assignments.customer_id, spells.device_id, spells.spell_key) as visitor
+        assignments.customer_id
     from {{ ref('int_event_spells') }} as spells
     left join {{ source('identity', 'assignments') }} as assignments
         on spells.identity_key = assignments.identity_key
+),
+
+spells as (
+    select
+        *,
+        -- Without a customer the device stands for the person; without a device, whoever sent the events.
+        coalesce(customer_id, device_id, spell_key) as visitor
+    from {{ reached_rows('identified') }}
 ),
 
 {{ joined_spells('spells', 'visitor') }},

@@ -4,8 +4,8 @@ stores as (
     select
         device_id,
         store_id,
-        max(occurred_date) as last_seen_date
-    from {{ ref('stg_store_visits') }}
+        max(visit_date) as last_seen_date
+    from {{ ref('int_visit_records') }}
     where device_id is not null
     group by device_id, store_id
 ),

@@ -1,10 +1,19 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_reached() }}',
+    post_hook='{{ remember_reached() }}'
+) }}
+{%- do customers_reached() -%}
+
 with
 
 touchpoint_days as (
     select distinct
         customer_id,
         occurred_date
-    from {{ ref('customer_timeline') }}
+    from {{ reached_rows(ref('customer_timeline')) }}
 ),
 
 purchases as (
@@ -16,7 +25,7 @@ purchases as (
             partition by customer_id
             order by purchase_date asc nulls last
         ) as loyal_since_date
-    from {{ ref('int_journey_purchases') }}
+    from {{ reached_rows(ref('int_journey_purchases')) }}
 ),
 
 sessions as (
@@ -31,7 +40,7 @@ sessions as (
             partition by customer_id
             order by session_date asc nulls last, session_id asc nulls last
         ) as interested_since_date
-    from {{ ref('fct_sessions') }}
+    from {{ reached_rows(ref('fct_sessions')) }}
     where customer_id is not null
 ),
 
@@ -52,7 +61,7 @@ visit_days as (
         customer_id,
         visit_date,
         coalesce(max(dwell_seconds), 0) >= {{ var('consideration_visit_seconds') }} as has_long_visit
-    from {{ ref('fct_store_visits') }}
+    from {{ reached_rows(ref('fct_store_visits')) }}
     where customer_id is not null
     group by customer_id, visit_date
 ),
@@ -61,7 +70,7 @@ enquiry_days as (
     select distinct
         customer_id,
         call_date
-    from {{ ref('fct_calls') }}
+    from {{ reached_rows(ref('fct_calls')) }}
     where
         customer_id is not null
         and is_enquiry

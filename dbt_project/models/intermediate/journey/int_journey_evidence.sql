@@ -1,3 +1,12 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_reached() }}',
+    post_hook='{{ remember_reached() }}'
+) }}
+{%- do customers_reached() -%}
+
 {#- Which records can stand for a type of evidence; the last of a day does, because it completes the day. -#}
 with
 
@@ -84,7 +93,7 @@ needed as (
         customer_id,
         evidence_type,
         evidence_date
-    from {{ ref('int_journey_moves') }}
+    from {{ reached_rows(ref('int_journey_course')) }}
 ),
 
 ranked as (

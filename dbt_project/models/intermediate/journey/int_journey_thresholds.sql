@@ -1,3 +1,11 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    on_schema_change='fail',
+    pre_hook='{{ forget_reached() }}',
+    post_hook='{{ remember_reached() }}'
+) }}
+{%- do customers_reached() -%}
 {%- set late_from = add_days('last_purchase_date', 'dormant_after_days + 1') -%}
 {%- set quiet_from = add_days('last_activity_date', var('dormant_quiet_days')) -%}
 {%- set frequent_until = add_days('loyal_since_date', var('loyalty_window_days')) -%}
@@ -6,7 +14,7 @@
 with
 
 days as (
-    select * from {{ ref('int_journey_days') }}
+    select * from {{ reached_rows(ref('int_journey_days')) }}
 ),
 
 known as (
