@@ -91,6 +91,19 @@ def test_models_that_grow_with_the_lake_keep_what_they_stand_for() -> None:
         assert "increment_plan()" in text and "rows_of_step(" in text, path.stem
 
 
+def test_models_that_go_by_who_is_reached_do_so_whole() -> None:
+    """One that reads reached rows and does not forget the former ones holds both; without marks it is never right."""
+    meta = {path: properties_of(path).get("config", {}).get("meta", {}) for path in MODELS}
+    by_reach = [path for path in MODELS if "reached" in meta[path]]
+    assert len(by_reach) >= 9
+    for path in MODELS:
+        text = path.read_text()
+        needed = ["go_by_reach()", "reached_rows(", "forget_reached()", "remember_reached()"]
+        assert [part for part in needed if part in text] == (needed if path in by_reach else []), path.stem
+        assert path not in by_reach or "strategy='append'" in text
+        assert not {*meta[path].get("reached", [])} - {"customer", "nobody", "order"}
+
+
 def test_personal_data_tags_name_properties_of_entity_contracts() -> None:
     known = {
         f"{contract.name.removesuffix('.odcs.yaml')}.{column}"

@@ -5,7 +5,7 @@
     pre_hook='{{ forget_reached() }}',
     post_hook='{{ remember_reached() }}'
 ) }}
-{%- do customers_reached() -%}
+{%- do go_by_reach() -%}
 {%- set amounts = ['gross_amount', 'discount_amount', 'return_amount'] -%}
 
 with

@@ -5,7 +5,7 @@
     pre_hook='{{ forget_reached() }}',
     post_hook='{{ remember_reached() }}'
 ) }}
-{%- do customers_reached() -%}
+{%- do go_by_reach() -%}
 
 -- Lines of one receipt may carry different identifiers (a card scanned after the first line), and a faulty
 -- source may mix currencies in one order: both are settled here, once, for the lines and the orders.
