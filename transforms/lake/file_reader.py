@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,8 +22,7 @@ from transforms.sql import literal, raise_if_machine, scalars, scratch_connectio
 class FileReader:
     """Reads the files of one source, one at a time, into ``gated`` on the connection.
 
-    What landing shows it of a file that it has not landed yet is kept until the next ``read``, and is used where that
-    is of the same arrival.
+    A file that was read ahead is kept until the next ``read``, and is used where that is of the same arrival.
     """
 
     settings: Settings
@@ -51,10 +49,7 @@ class FileReader:
         return GatedRows(self.connection, self.settings)
 
     def read_ahead(self, file: LandedFile) -> None:
-        """Read a file whose hash is not known yet; its bytes must stay as they are.
-
-        What goes wrong here goes wrong again in ``read``, where it is told.
-        """
+        """Read a file that is not logged yet; what goes wrong here goes wrong again in ``read``, where it is told."""
         try:
             self._ahead = file, self._check(file)
         except (BrokenFileError, duckdb.Error, OSError):
@@ -67,8 +62,8 @@ class FileReader:
             BrokenFileError: the file cannot be taken as a whole.
         """
         ahead, self._ahead = self._ahead, None
-        if ahead and _arrival(ahead[0]) == _arrival(file):
-            return _moved(ahead[1], ahead[0], file)
+        if ahead and ahead[0] == file:
+            return ahead[1]
         return self._check(file)
 
     def _check(self, file: LandedFile) -> Staged:
@@ -111,13 +106,3 @@ class FileReader:
         received_at = file.received_at.replace(tzinfo=None).isoformat()
         query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types, careful)
         return self.rows.keep(query, staged.raw, staged.expected_rows)
-
-
-def _arrival(file: LandedFile) -> tuple[object, ...]:
-    return file.source, file.name, file.version, file.received_at
-
-
-def _moved(staged: Staged, before: LandedFile, after: LandedFile) -> Staged:
-    """The same file under the name that it has now."""
-    name = staged.raw.name.replace(literal(before.path), literal(after.path))
-    return dataclasses.replace(staged, raw=dataclasses.replace(staged.raw, name=name), reread=None)

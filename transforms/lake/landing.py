@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import io
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, BinaryIO
+from typing import Any
 
 from transforms.durability import append_lines, read_lines, sync
+from transforms.lake.hashed_file import HashedFile
 from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableError
 
 LOG = "received.jsonl"
 NAME_LENGTH = 50
-# Hashing less than this costs less than handing it over.
-_WORTH_A_THREAD = 4 << 20
-# Small enough to be in the processor's cache when it is hashed.
-_HASHED_AT_ONCE = 1 << 18
+# What is smaller is on the disk at once.
+_WORTH_READING_AHEAD = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def land(
     ``unreadable`` takes its name and the reason.
 
     ``look_ahead`` is shown a large file that comes alone as soon as all of its bytes are there, while they are still
-    hashed and brought to the disk: under a passing path, without its SHA-256. Nothing changes those bytes any more.
+    brought to the disk. Nothing changes those bytes any more.
     """
     folder = settings.landing / source
     folder.mkdir(parents=True, exist_ok=True)
@@ -101,66 +97,6 @@ def received_files(settings: Settings, source: str) -> list[LandedFile]:
     ]
 
 
-class _Hashing(io.RawIOBase):
-    """A stream into a file that is hashed behind its writer, so that neither waits for the other, nor for the disk."""
-
-    def __init__(self, target: BinaryIO, written: BinaryIO, hasher: ThreadPoolExecutor):
-        super().__init__()
-        self._target, self._written, self._hasher = target, written, hasher
-        self._sha256 = hashlib.sha256()
-        self._size = self._handed = self._hashed = 0
-        self._buffer = memoryview(bytearray(_HASHED_AT_ONCE))
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, data: Any) -> int:
-        self._target.write(data)
-        self._size += len(data)
-        if self._size - self._handed >= _WORTH_A_THREAD:
-            self._target.flush()
-            self._hasher.submit(self._hash, self._size)
-            self._handed = self._size
-        return len(data)
-
-    @property
-    def is_large(self) -> bool:
-        """Whether some of it is hashed in the other thread."""
-        return self._handed > 0
-
-    def finish(self, seal: Callable[[str], LandedFile], meanwhile: Callable[[], None] | None) -> LandedFile:
-        """Bring all to the disk and ``seal`` it under its SHA-256 in hexadecimal digits.
-
-        Where there is much left to do, ``meanwhile`` is called; the file is sealed when it can be, not when that ends.
-
-        Raises:
-            OSError: the disk is full or damaged.
-        """
-        self._target.flush()
-        if self.is_large and meanwhile:
-            sealed = self._hasher.submit(self._finish, seal)
-            meanwhile()
-            return sealed.result()
-        rest = self._hasher.submit(self._hash, self._size) if self.is_large else None
-        os.fsync(self._target.fileno())
-        # A part that could not be read is tried again here.
-        rest.result() if rest else self._hash(self._size)
-        return seal(self._sha256.hexdigest())
-
-    def _finish(self, seal: Callable[[str], LandedFile]) -> LandedFile:
-        self._hash(self._size)
-        os.fsync(self._target.fileno())
-        return seal(self._sha256.hexdigest())
-
-    def _hash(self, size: int) -> None:
-        while self._hashed < size:
-            read = self._written.readinto(self._buffer[: size - self._hashed])  # type: ignore[attr-defined]
-            if not read:
-                raise OSError(f"{self._hashed:,} of {size:,} bytes that were written are there")
-            self._sha256.update(self._buffer[:read])
-            self._hashed += read
-
-
 def _fetch(
     delivery: Delivery,
     source: str,
@@ -171,48 +107,35 @@ def _fetch(
     temporary = folder / f".{os.getpid()}.tmp"
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
-    ahead = None
     try:
-        with (
-            temporary.open("wb") as target,
-            temporary.open("rb", buffering=0) as written,
-            ThreadPoolExecutor(1) as hasher,
-        ):
-            hashing = _Hashing(target, written, hasher)
-            state = delivery.write(hashing)  # type: ignore[arg-type]
+        with temporary.open("wb", buffering=0) as target, ThreadPoolExecutor(2) as pool:
+            stream = HashedFile(target.fileno(), pool)
+            state = delivery.write(stream)  # type: ignore[arg-type]
+            digest = stream.complete()
             temporary.chmod(0o444)
-            file = LandedFile(source, delivery.name, "", delivery.version, clock(), temporary, state)
-            ahead = _second_name(file) if look_ahead and hashing.is_large else None
-            meanwhile = partial(look_ahead, replace(file, path=ahead)) if look_ahead and ahead else None
-            return hashing.finish(partial(_seal, file), meanwhile)
+            path = folder / f"{digest[:16]}-{_short(delivery.name)}"
+            file = LandedFile(source, delivery.name, digest, delivery.version, clock(), path, state)
+            if path.exists():
+                # What may be logged already makes way only for bytes that the disk holds.
+                os.fsync(target.fileno())
+            temporary.replace(path)
+            if not look_ahead or stream.size < _WORTH_READING_AHEAD:
+                return _log(file, target.fileno())
+            # The file is logged when it can be, not when its reader ends.
+            logged = pool.submit(_log, file, target.fileno())
+            look_ahead(file)
+            return logged.result()
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
-    finally:
-        if ahead:
-            ahead.unlink(missing_ok=True)
 
 
-def _second_name(file: LandedFile) -> Path | None:
-    """Another name of a file's bytes, under which they stay when it gets its own; None where there are no links."""
-    second = file.path.with_name(f"{file.path.name}.ahead{PurePath(_short(file.name)).suffix}")
-    second.unlink(missing_ok=True)
-    try:
-        os.link(file.path, second)
-    except OSError:
-        return None
-    return second
-
-
-def _seal(file: LandedFile, digest: str) -> LandedFile:
-    """Give a file its own name and log it."""
-    folder = file.path.parent
-    landed = replace(file, sha256=digest, path=folder / f"{digest[:16]}-{_short(file.name)}")
-    file.path.replace(landed.path)
-    # The log must never speak of bytes that a power cut has taken away.
-    sync(folder)
-    append_lines(folder / LOG, [_entry(landed)])
-    return landed
+def _log(file: LandedFile, descriptor: int) -> LandedFile:
+    """Log a file when the disk has it: the log must never speak of bytes that a power cut has taken away."""
+    os.fsync(descriptor)
+    sync(file.path.parent)
+    append_lines(file.path.parent / LOG, [_entry(file)])
+    return file
 
 
 def _short(name: str) -> str:

@@ -21,7 +21,7 @@ GOOD = {"order": "1", "line": "1", "time": "2025-03-01T10:00:00", "kind": "sale"
 
 @pytest.fixture(autouse=True)
 def _every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(landing, "_WORTH_A_THREAD", 1)
+    monkeypatch.setattr(landing, "_WORTH_READING_AHEAD", 1)
 
 
 @pytest.fixture

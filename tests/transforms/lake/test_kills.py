@@ -57,7 +57,7 @@ def _load(settings: Settings, contract: SourceContract, last_step: int | None) -
             os.kill(os.getpid(), signal.SIGKILL)
 
     # A small file that comes alone is read ahead here, as large ones are.
-    landing._WORTH_A_THREAD = 1
+    landing._WORTH_READING_AHEAD = 1
     if last_step is not None:
         sys.addaudithook(count)
     load_source(settings, contract)

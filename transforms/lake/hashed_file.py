@@ -1,0 +1,103 @@
+"""A file that is hashed on its way to the disk, while whoever delivers it goes on."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import io
+import mmap
+import os
+from concurrent.futures import Executor, Future
+from typing import Any
+
+# What is handed over at once; whole pages, as the disk takes them without the page cache.
+_PART = 4 << 20
+# So many bytes of a file stay in the page cache, where its reader finds them.
+_CACHED = 1 << 30
+_DIRECT = getattr(os, "O_DIRECT", 0)
+
+
+class HashedFile(io.RawIOBase):
+    """A stream into a new file; one part is written and hashed in ``pool`` while the next one comes.
+
+    ``size`` are the bytes that have come.
+
+    What comes after the first gigabyte goes past the page cache, where the file system can do that. By way of the
+    cache a file of 10 GB takes twice as long and twice the CPU seconds: it waits there to be written back, and drives
+    out what others read.
+    """
+
+    def __init__(self, descriptor: int, pool: Executor):
+        super().__init__()
+        self._descriptor, self._pool = descriptor, pool
+        self._filling, self._handed = (memoryview(mmap.mmap(-1, _PART)) for _ in range(2))
+        self._filled = self._written = 0
+        self.size = 0
+        self._working: list[Future[None]] = []
+        self._sha256 = hashlib.sha256()
+        self._past_cache = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data).cast("B")
+        size = len(left)
+        self.size += size
+        while left:
+            taken = min(len(left), _PART - self._filled)
+            self._filling[self._filled : self._filled + taken] = left[:taken]
+            left = left[taken:]
+            self._filled += taken
+            if self._filled == _PART:
+                self._hand_over()
+        return size
+
+    def complete(self) -> str:
+        """Wait until the file has all bytes; returns its SHA-256 in hexadecimal digits. It may not be on the disk yet.
+
+        Raises:
+            OSError: the disk is full or damaged.
+        """
+        self._wait()
+        last = self._filling[: self._filled]
+        self._write(last)
+        self._sha256.update(last)
+        self._filled = 0
+        return self._sha256.hexdigest()
+
+    def _hand_over(self) -> None:
+        self._wait()
+        self._filling, self._handed, self._filled = self._handed, self._filling, 0
+        self._working = [self._pool.submit(work, self._handed) for work in (self._write, self._sha256.update)]
+
+    def _wait(self) -> None:
+        working, self._working = self._working, []
+        for work in working:
+            work.result()
+
+    def _write(self, part: memoryview) -> None:
+        self._go_past_cache(self._written >= _CACHED and len(part) == _PART)
+        left = part
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except OSError as error:
+                if error.errno != errno.EINVAL or not self._past_cache:
+                    raise
+            # What was not taken, or not as a whole, begins amid a page.
+            if left:
+                self._go_past_cache(False)
+        self._written += len(part)
+
+    def _go_past_cache(self, wanted: bool) -> None:
+        if wanted == self._past_cache or not _DIRECT:
+            return
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | _DIRECT if wanted else flags & ~_DIRECT)
+        except OSError:
+            # Not every file system can.
+            return
+        self._past_cache = wanted
