@@ -10,7 +10,7 @@ import duckdb
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import gate_query
 from transforms.lake.gated import GatedRows
-from transforms.lake.inspection import BrokenFileError
+from transforms.lake.inspection import BrokenFileError, TextCount
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import UNFORESEEN, Staged, stage
 from transforms.lake.readers.delimited import forget_rejects
@@ -48,10 +48,10 @@ class FileReader:
         """The rows of the file that was read last."""
         return GatedRows(self.connection, self.settings)
 
-    def read_ahead(self, file: LandedFile) -> None:
+    def read_ahead(self, file: LandedFile, counted: TextCount) -> None:
         """Read a file that is not logged yet; what goes wrong here goes wrong again in ``read``, where it is told."""
         try:
-            self._ahead = file, self._check(file)
+            self._ahead = file, self._check(file, counted)
         except (BrokenFileError, duckdb.Error, OSError):
             self.rows.drop()
 
@@ -66,8 +66,8 @@ class FileReader:
             return ahead[1]
         return self._check(file)
 
-    def _check(self, file: LandedFile) -> Staged:
-        staged = stage(self.connection, self.settings, self.contract, file)
+    def _check(self, file: LandedFile, counted: TextCount | None = None) -> Staged:
+        staged = stage(self.connection, self.settings, self.contract, file, counted)
         forget_rejects(self.connection)
         fault: duckdb.Error | None = None
         try:

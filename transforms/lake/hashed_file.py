@@ -8,11 +8,14 @@ import hashlib
 import io
 import mmap
 import os
+from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
 
 # What is handed over at once; whole pages, as the disk takes them without the page cache.
 _PART = 4 << 20
+# Small enough to be in the processor's cache when it is looked at several times.
+_READ_AT_ONCE = 1 << 18
 # So many bytes of a file stay in the page cache, where its reader finds them.
 _CACHED = 1 << 30
 _DIRECT = getattr(os, "O_DIRECT", 0)
@@ -21,16 +24,16 @@ _DIRECT = getattr(os, "O_DIRECT", 0)
 class HashedFile(io.RawIOBase):
     """A stream into a new file; one part is written and hashed in ``pool`` while the next one comes.
 
-    ``size`` are the bytes that have come.
+    ``size`` are the bytes that have come; ``watch`` is shown them all, in their order.
 
     What comes after the first gigabyte goes past the page cache, where the file system can do that. By way of the
     cache a file of 10 GB takes twice as long and twice the CPU seconds: it waits there to be written back, and drives
     out what others read.
     """
 
-    def __init__(self, descriptor: int, pool: Executor):
+    def __init__(self, descriptor: int, pool: Executor, watch: Callable[[memoryview], None] | None = None):
         super().__init__()
-        self._descriptor, self._pool = descriptor, pool
+        self._descriptor, self._pool, self._watch = descriptor, pool, watch
         self._filling, self._handed = (memoryview(mmap.mmap(-1, _PART)) for _ in range(2))
         self._filled = self._written = 0
         self.size = 0
@@ -63,19 +66,26 @@ class HashedFile(io.RawIOBase):
         self._wait()
         last = self._filling[: self._filled]
         self._write(last)
-        self._sha256.update(last)
+        self._read(last)
         self._filled = 0
         return self._sha256.hexdigest()
 
     def _hand_over(self) -> None:
         self._wait()
         self._filling, self._handed, self._filled = self._handed, self._filling, 0
-        self._working = [self._pool.submit(work, self._handed) for work in (self._write, self._sha256.update)]
+        self._working = [self._pool.submit(work, self._handed) for work in (self._write, self._read)]
 
     def _wait(self) -> None:
         working, self._working = self._working, []
         for work in working:
             work.result()
+
+    def _read(self, part: memoryview) -> None:
+        for begin in range(0, len(part), _READ_AT_ONCE):
+            piece = part[begin : begin + _READ_AT_ONCE]
+            self._sha256.update(piece)
+            if self._watch:
+                self._watch(piece)
 
     def _write(self, part: memoryview) -> None:
         self._go_past_cache(self._written >= _CACHED and len(part) == _PART)

@@ -44,6 +44,7 @@ _MAGIC = {
 _ENDINGS = {".gz": "gzip", ".zst": "zstd"}
 _NEWLINE = ord("\n")
 _TAR, _TAR_OFFSET = b"ustar", 257
+_TAR_REFUSED = "archive: tar files are not read; deliver the files that it holds, plain, .gz or .zst"
 
 
 class BrokenFileError(ValueError):
@@ -75,7 +76,8 @@ def compression_of(path: Path) -> str | None:
     found = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     if found in {"Excel", "Parquet"}:
         raise BrokenFileError(f"format: the content is {found}; name it as 'format' in the contract, or deliver text")
-    _refuse_tar(head)
+    if _is_tar(head):
+        raise BrokenFileError(_TAR_REFUSED)
     if found not in {None, "gzip", "zstd"}:
         workbook = ", a workbook a contract with 'format: excel'" if found == "zip" else ""
         raise BrokenFileError(f"archive: {found} files are not read; deliver plain, .gz or .zst files{workbook}")
@@ -85,9 +87,8 @@ def compression_of(path: Path) -> str | None:
     return promised
 
 
-def _refuse_tar(head: bytes) -> None:
-    if head[_TAR_OFFSET:].startswith(_TAR):
-        raise BrokenFileError("archive: tar files are not read; deliver the files that it holds, plain, .gz or .zst")
+def _is_tar(head: bytes) -> bool:
+    return head[_TAR_OFFSET:].startswith(_TAR)
 
 
 def refuse_swollen(path: Path, rows: int) -> None:
@@ -116,61 +117,103 @@ def open_bytes(path: Path, compression: str | None) -> Iterator[BinaryIO]:
             yield stream
 
 
-def inspect_text(path: Path) -> Inspection:
-    """Read a text file once.
+class TextCount:
+    """What a text's bytes tell of it, part by part in their order, whoever reads them.
+
+    ``fault`` is the reason for which the file cannot be taken, once there is one: then the rest does not matter.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.fault: str | None = None
+        self._lines = self._returns = self._unbroken = 0
+        self._last = b""
+        self._has_bom = False
+        self._is_utf8 = self._is_between_characters = True
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def add(self, part: bytes | memoryview) -> None:
+        """Count the bytes that come next."""
+        for begin in range(0, len(part), CHUNK):
+            if self.fault:
+                return
+            self._add(bytes(part[begin : begin + CHUNK]))
+
+    def _add(self, chunk: bytes) -> None:
+        if self.size == 0:
+            if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                self.fault = "encoding: UTF-16; deliver UTF-8"
+                return
+            if _is_tar(chunk):
+                self.fault = _TAR_REFUSED
+                return
+            self._has_bom = chunk.startswith(codecs.BOM_UTF8)
+        if b"\x00" in chunk:
+            self.fault = "encoding: NUL bytes; this is not UTF-8 text"
+            return
+        self.size += len(chunk)
+        found = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == _NEWLINE))
+        self._lines += found
+        self._unbroken = 0 if found else self._unbroken + len(chunk)
+        if self._unbroken > MAX_LINE_BYTES:
+            self.fault = f"line ends: none in {MAX_LINE_BYTES:,} bytes after line {self._lines}"
+        # Few files have any: finding none is quicker than counting.
+        self._returns += chunk.count(b"\r") if b"\r" in chunk else 0
+        self._last = chunk[-1:]
+        if self._is_utf8 and not (self._is_between_characters and chunk.isascii()):
+            try:
+                self._decoder.decode(chunk)
+                self._is_between_characters = not self._decoder.getstate()[0]
+            except UnicodeDecodeError:
+                self._is_utf8 = False
+
+    def result(self, compression: str | None) -> Inspection:
+        """The text's shape, when all of it has come.
+
+        Raises:
+            BrokenFileError: it cannot be taken.
+        """
+        if self.fault:
+            raise BrokenFileError(self.fault)
+        if self.size == 0:
+            raise BrokenFileError("empty: the file has no content")
+        if self._lines == 0 and self._returns:
+            raise BrokenFileError("line ends: lone carriage returns; deliver \\n or \\r\\n")
+        if self._last != b"\n":
+            raise BrokenFileError("half-written: the last line has no end; the file is taken up again when it changes")
+        return Inspection(compression, self._lines, self._has_bom, self._returns, self._is_utf8)
+
+
+def inspect_text(path: Path, counted: TextCount | None = None) -> Inspection:
+    """Read a text file once; what was ``counted`` while it was written need not be read again.
 
     Raises:
         BrokenFileError: empty, truncated or damaged compression, an archive, UTF-16, NUL bytes, lone
             carriage returns as line ends, or a last line without its end (still being written).
     """
     compression = compression_of(path)
-    lines = returns = size = unbroken = 0
-    last = b""
-    has_bom = False
-    is_utf8 = is_between_characters = True
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    if compression or counted is None:
+        counted = _count(path, compression)
+    return counted.result(compression)
+
+
+def _count(path: Path, compression: str | None) -> TextCount:
+    count = TextCount()
     packed = path.stat().st_size
     limit = max(min(packed * MAX_INFLATION, FREE_BYTES), packed * MAX_LARGE_INFLATION, CHUNK)
     limit = min(limit, MAX_INFLATED_BYTES) if compression else packed + CHUNK
     try:
         with open_bytes(path, compression) as stream:
-            while chunk := stream.read(CHUNK):
-                if size == 0:
-                    if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                        raise BrokenFileError("encoding: UTF-16; deliver UTF-8")
-                    _refuse_tar(chunk)
-                    has_bom = chunk.startswith(codecs.BOM_UTF8)
-                if b"\x00" in chunk:
-                    raise BrokenFileError("encoding: NUL bytes; this is not UTF-8 text")
-                size += len(chunk)
-                if size > limit:
+            while not count.fault and (chunk := stream.read(CHUNK)):
+                count.add(chunk)
+                if count.size > limit:
                     raise BrokenFileError(f"inflation: {packed:,} bytes become more than {limit:,}; split the file")
-                found = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == _NEWLINE))
-                lines += found
-                unbroken = 0 if found else unbroken + len(chunk)
-                if unbroken > MAX_LINE_BYTES:
-                    raise BrokenFileError(f"line ends: none in {MAX_LINE_BYTES:,} bytes after line {lines}")
-                # Few files have any: finding none is quicker than counting.
-                returns += chunk.count(b"\r") if b"\r" in chunk else 0
-                last = chunk[-1:]
-                if is_utf8 and not (is_between_characters and chunk.isascii()):
-                    try:
-                        decoder.decode(chunk)
-                        is_between_characters = not decoder.getstate()[0]
-                    except UnicodeDecodeError:
-                        is_utf8 = False
     except (EOFError, zlib.error, OSError) as error:
         # An error with a number is the machine's (disk, permissions), not the file's: the next run tries again.
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise BrokenFileError(f"compression: {error}; the file is truncated or damaged") from error
-    if size == 0:
-        raise BrokenFileError("empty: the file has no content")
-    if lines == 0 and returns:
-        raise BrokenFileError("line ends: lone carriage returns; deliver \\n or \\r\\n")
-    if last != b"\n":
-        raise BrokenFileError("half-written: the last line has no end; the file is taken up again when it changes")
-    return Inspection(compression, lines, has_bom, returns, is_utf8)
+    return count
 
 
 def numbered_lines(path: Path, compression: str | None, limit: int) -> Iterator[tuple[int, bytes, bool]]:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
 from transforms.durability import append_lines, read_lines, sync
 from transforms.lake.hashed_file import HashedFile
+from transforms.lake.inspection import TextCount
 from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableError
 
 LOG = "received.jsonl"
 NAME_LENGTH = 50
+# A file that has its name and may not be on the disk yet.
+_MARKER = re.compile(r"(?s)\.\d+\.tmp\.([0-9a-f]{16}-.*)")
 # What is smaller is on the disk at once.
 _WORTH_READING_AHEAD = 4 << 20
 
@@ -38,13 +42,16 @@ class LandedFile:
     state: State | None = None
 
 
+LookAhead = Callable[[LandedFile, TextCount], None]
+
+
 def land(
     settings: Settings,
     source: str,
     deliveries: Iterable[Delivery],
     clock: Callable[[], dt.datetime],
     unreadable: dict[str, str] | None = None,
-    look_ahead: Callable[[LandedFile], None] | None = None,
+    look_ahead: LookAhead | None = None,
 ) -> list[LandedFile]:
     """Fetch what is new into the landing folder and list every file ever received, in order of arrival.
 
@@ -54,7 +61,7 @@ def land(
     ``unreadable`` takes its name and the reason.
 
     ``look_ahead`` is shown a large file that comes alone as soon as all of its bytes are there, while they are still
-    brought to the disk. Nothing changes those bytes any more.
+    brought to the disk, with what they tell as a text. Nothing changes those bytes any more.
     """
     folder = settings.landing / source
     folder.mkdir(parents=True, exist_ok=True)
@@ -102,40 +109,62 @@ def _fetch(
     source: str,
     folder: Path,
     clock: Callable[[], dt.datetime],
-    look_ahead: Callable[[LandedFile], None] | None,
+    look_ahead: LookAhead | None,
 ) -> LandedFile:
     temporary = folder / f".{os.getpid()}.tmp"
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
     try:
         with temporary.open("wb", buffering=0) as target, ThreadPoolExecutor(2) as pool:
-            stream = HashedFile(target.fileno(), pool)
+            count = TextCount()
+            stream = HashedFile(target.fileno(), pool, count.add if look_ahead else None)
             state = delivery.write(stream)  # type: ignore[arg-type]
             digest = stream.complete()
             temporary.chmod(0o444)
             path = folder / f"{digest[:16]}-{_short(delivery.name)}"
             file = LandedFile(source, delivery.name, digest, delivery.version, clock(), path, state)
-            if path.exists():
-                # What may be logged already makes way only for bytes that the disk holds.
-                os.fsync(target.fileno())
+            if look_ahead and stream.size >= _WORTH_READING_AHEAD:
+                logged = _name_and_log(file, temporary, target.fileno(), pool)
+                look_ahead(file, count)
+                return logged.result()
+            os.fsync(target.fileno())
             temporary.replace(path)
-            if not look_ahead or stream.size < _WORTH_READING_AHEAD:
-                return _log(file, target.fileno())
-            # The file is logged when it can be, not when its reader ends.
-            logged = pool.submit(_log, file, target.fileno())
-            look_ahead(file)
-            return logged.result()
+            _log(file)
+            return file
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
 
 
-def _log(file: LandedFile, descriptor: int) -> LandedFile:
-    """Log a file when the disk has it: the log must never speak of bytes that a power cut has taken away."""
-    os.fsync(descriptor)
+def _name_and_log(file: LandedFile, temporary: Path, descriptor: int, pool: Executor) -> Future[LandedFile]:
+    """Give a file its name at once, and log it when the disk has it, whatever its reader does meanwhile."""
+    marker = temporary.with_name(f"{temporary.name}.{file.path.name}")
+    marker.touch()
+    if file.path.exists():
+        # What may be logged already makes way only for bytes that the disk holds.
+        os.fsync(descriptor)
+    temporary.replace(file.path)
+
+    def log() -> LandedFile:
+        os.fsync(descriptor)
+        _log(file)
+        marker.unlink()
+        return file
+
+    return pool.submit(log)
+
+
+def unfinished(folder: Path, marker: str) -> Path | None:
+    """The file that a marker of ``_name_and_log`` is about, in a source's landing folder; None where it is logged."""
+    match = _MARKER.fullmatch(marker)
+    logged = {entry["path"] for entry in read_lines(folder / LOG)}
+    return folder / match[1] if match and match[1] not in logged else None
+
+
+def _log(file: LandedFile) -> None:
+    # The log must never speak of bytes that a power cut has taken away.
     sync(file.path.parent)
     append_lines(file.path.parent / LOG, [_entry(file)])
-    return file
 
 
 def _short(name: str) -> str:

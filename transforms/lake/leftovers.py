@@ -13,6 +13,7 @@ import shutil
 import time
 from pathlib import Path
 
+from transforms.lake.landing import unfinished
 from transforms.settings import Settings
 
 _UNFINISHED = re.compile(r"(?:batch|empty|former|gated|generation|link|salvage|spill|workbook)-(\d+)[-.].*")
@@ -38,6 +39,9 @@ def find_leftovers(settings: Settings, source: str) -> list[Path]:
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             match = pattern.fullmatch(path.name)
             if match and _is_abandoned(path, int(match[1])):
+                # Without its entry in the log nobody would ever ask for it, nor erase it. Before its marker is gone.
+                landed = unfinished(folder, path.name)
+                found += [landed] if landed and landed.exists() else []
                 found.append(path)
     return found
 

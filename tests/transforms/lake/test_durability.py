@@ -12,6 +12,7 @@ import pytest
 
 from tests.transforms.lake.shop import NOW, Shop, contract_document, csv_file, line
 from transforms.durability import append_lines, read_lines
+from transforms.lake import landing
 from transforms.lake.generations import shown
 from transforms.lake.landing import received_files
 from transforms.lake.leftovers import remove_leftovers
@@ -108,6 +109,48 @@ def test_a_copy_that_was_left_closed_to_writing_does_not_stop_a_process_of_the_s
     shop.deliver(csv_file(line("1")))
     assert shop.load().total("rows_accepted") == 1
     assert kept.read_text() == "half", "it was removed, not opened again"
+
+
+def _disk_fails_at(monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    fsync = os.fsync
+
+    def failing(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").resolve().suffix == suffix:
+            raise OSError(5, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", failing)
+
+
+def test_a_copy_that_has_its_name_and_no_entry_is_removed(
+    shop: Shop, gone: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider may never bring those bytes again."""
+    monkeypatch.setattr(landing, "_WORTH_READING_AHEAD", 1)
+    folder = shop.settings.landing / "shop"
+    shop.deliver(csv_file(line("1")))
+    with monkeypatch.context() as disk:
+        _disk_fails_at(disk, ".csv")
+        with pytest.raises(OSError, match="Input/output"):
+            shop.load()
+    (marker,) = folder.glob(".*")
+    marker.rename(folder / marker.name.replace(str(os.getpid()), str(gone)))
+    assert (folder / marker.name.split(".tmp.")[1]).exists()
+    shop.deliver(csv_file(line("2")))
+    assert shop.load().total("rows_accepted") == 1
+    assert sorted(folder.iterdir()) == sorted(
+        [received_files(shop.settings, "shop")[0].path, folder / "received.jsonl"]
+    )
+
+
+def test_a_copy_that_is_logged_stays_whatever_marks_it(shop: Shop, gone: int) -> None:
+    shop.deliver(csv_file(line("1")))
+    shop.load()
+    (file,) = received_files(shop.settings, "shop")
+    marker = file.path.with_name(f".{gone}.tmp.{file.path.name}")
+    marker.touch()
+    assert remove_leftovers(shop.settings, "shop") == [marker.name]
+    assert file.path.exists()
 
 
 def test_replays_name_the_file_that_was_read_however_the_loads_are_cut(shop: Shop) -> None:

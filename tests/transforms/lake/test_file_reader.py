@@ -7,12 +7,14 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
-from transforms.lake import file_reader, landing
+from transforms.lake import file_reader, inspection, landing
 from transforms.lake.file_reader import FileReader
+from transforms.lake.inspection import TextCount
 from transforms.lake.landing import LandedFile, received_files
 from transforms.lake.readers import Staged
 
@@ -25,17 +27,18 @@ def _every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def staged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the paths that were read, hidden ones before they were landed."""
-    paths: list[str] = []
+def staged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
+    """Names of the files that were read, and whether that was ahead."""
+    files: list[tuple[str, bool]] = []
     stage = file_reader.stage
 
-    def spy(connection: object, settings: object, contract: object, file: LandedFile) -> Staged:
-        paths.append(file.path.name)
-        return stage(connection, settings, contract, file)  # type: ignore[arg-type]
+    def spy(*arguments: Any) -> Staged:
+        *_, file, counted = arguments
+        files.append((file.name, counted is not None))
+        return stage(*arguments)
 
     monkeypatch.setattr(file_reader, "stage", spy)
-    return paths
+    return files
 
 
 def _json_lines(*records: dict[str, object]) -> str:
@@ -43,7 +46,9 @@ def _json_lines(*records: dict[str, object]) -> str:
 
 
 @pytest.mark.parametrize("file_format", ["csv", "json"])
-def test_a_file_alone_is_read_once_before_it_is_landed(tmp_path: Path, staged: list[str], file_format: str) -> None:
+def test_a_file_alone_is_read_once_before_it_is_landed(
+    tmp_path: Path, staged: list[tuple[str, bool]], file_format: str
+) -> None:
     shop = Shop(tmp_path, contract_document(file_format))
     # A rule is broken, a row comes twice, two rows contradict each other: their texts are looked up once more.
     content = {
@@ -56,8 +61,7 @@ def test_a_file_alone_is_read_once_before_it_is_landed(tmp_path: Path, staged: l
     }[file_format]
     shop.deliver(content, {"csv": "a.csv", "json": "a.jsonl"}[file_format])
     (record,) = shop.load().loaded
-    assert len(staged) == 1
-    assert staged[0].startswith(".")
+    assert [ahead for _, ahead in staged] == [True]
     assert (record.rows_read, record.rows_accepted, record.rows_quarantined, record.rows_duplicate) == (6, 2, 3, 1)
     assert shop.query("SELECT order_id FROM accepted ORDER BY ALL") == [("1",), ("3",)]
     first = 2 if file_format == "csv" else 1
@@ -76,17 +80,17 @@ def test_a_file_alone_is_read_once_before_it_is_landed(tmp_path: Path, staged: l
 
 
 def test_the_hash_is_of_the_bytes_that_are_loaded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, staged: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, staged: list[tuple[str, bool]]
 ) -> None:
     shop = Shop(tmp_path)
     before, after = csv_file(line("1"), line("2")), csv_file(line("7"), line("8"))
     shop.deliver(before)
     read_ahead = FileReader.read_ahead
 
-    def overwritten(self: FileReader, file: LandedFile) -> None:
+    def overwritten(self: FileReader, file: LandedFile, counted: TextCount) -> None:
         # The provider writes over its file just when it is read here.
         shop.deliver(after)
-        read_ahead(self, file)
+        read_ahead(self, file, counted)
 
     monkeypatch.setattr(FileReader, "read_ahead", overwritten)
     (record,) = shop.load().loaded
@@ -99,7 +103,9 @@ def test_the_hash_is_of_the_bytes_that_are_loaded(
     assert len(staged) == 2
 
 
-def test_bytes_that_came_before_count_nothing_although_they_were_read(tmp_path: Path, staged: list[str]) -> None:
+def test_bytes_that_came_before_count_nothing_although_they_were_read(
+    tmp_path: Path, staged: list[tuple[str, bool]]
+) -> None:
     shop = Shop(tmp_path)
     shop.deliver(csv_file(line("1")), "a.csv")
     shop.load()
@@ -110,7 +116,7 @@ def test_bytes_that_came_before_count_nothing_although_they_were_read(tmp_path: 
     assert len(staged) == 2
 
 
-def test_what_waits_from_earlier_on_comes_first(tmp_path: Path, staged: list[str]) -> None:
+def test_what_waits_from_earlier_on_comes_first(tmp_path: Path, staged: list[tuple[str, bool]]) -> None:
     shop = Shop(tmp_path)
     shop.deliver(csv_file(line("1")), "b.csv")
     shop.load()
@@ -121,7 +127,7 @@ def test_what_waits_from_earlier_on_comes_first(tmp_path: Path, staged: list[str
     staged.clear()
     shop.load()
     # Both from their places, in the order in which they came; the one that was first stays.
-    assert [name.partition("-")[2] for name in staged] == ["b.csv", "a.csv"]
+    assert staged == [("b.csv", False), ("a.csv", False)]
     assert shop.query("SELECT order_id, quantity, currency FROM accepted ORDER BY ALL") == [
         ("1", 2, "CHF"),
         ("2", 2, "CHF"),
@@ -148,7 +154,7 @@ def test_what_the_disk_did_not_take_is_not_loaded(tmp_path: Path, monkeypatch: p
     fsync = os.fsync
 
     def failing(descriptor: int) -> None:
-        if Path(f"/proc/self/fd/{descriptor}").resolve().name.startswith("."):
+        if Path(f"/proc/self/fd/{descriptor}").resolve().suffix == ".csv":
             raise OSError(5, "Input/output error")
         fsync(descriptor)
 
@@ -166,12 +172,12 @@ def test_a_load_that_ends_while_it_reads_has_landed_the_file(tmp_path: Path, mon
     shop = Shop(tmp_path)
     path = shop.deliver(csv_file(line("1")))
 
-    def interrupted(self: FileReader, file: LandedFile) -> None:
+    def interrupted(self: FileReader, file: LandedFile, counted: TextCount) -> None:
         deadline = time.monotonic() + 30
         while not received_files(shop.settings, "shop"):
-            assert time.monotonic() < deadline, "the file is landed as soon as it is hashed"
+            assert time.monotonic() < deadline, "the file is logged as soon as the disk has it"
             time.sleep(0.01)
-        assert file.path.read_bytes() == path.read_bytes(), "the name under which it is read stays"
+        assert file.path.read_bytes() == path.read_bytes()
         raise KeyboardInterrupt
 
     with monkeypatch.context() as moment:
@@ -184,22 +190,16 @@ def test_a_load_that_ends_while_it_reads_has_landed_the_file(tmp_path: Path, mon
     assert not list(shop.settings.landing.glob("*/.*"))
 
 
-def test_without_links_a_file_is_read_when_it_is_landed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, staged: list[str]
-) -> None:
-    def refused(*_: object, **__: object) -> None:
-        raise PermissionError(1, "Operation not permitted")
-
+def test_a_text_is_not_looked_through_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inspection, "_count", None)
     shop = Shop(tmp_path)
-    shop.deliver(csv_file(line("1")))
-    monkeypatch.setattr(os, "link", refused)
-    assert shop.load().total("rows_accepted") == 1
-    assert [name.startswith(".") for name in staged] == [False]
+    shop.deliver(csv_file(line("1"), line("2", mail="größe@example.org")))
+    assert shop.load().total("rows_accepted") == 2
 
 
-def test_several_files_are_landed_before_any_is_read(tmp_path: Path, staged: list[str]) -> None:
+def test_several_files_are_landed_before_any_is_read(tmp_path: Path, staged: list[tuple[str, bool]]) -> None:
     shop = Shop(tmp_path)
     for name in "ab":
         shop.deliver(csv_file(line(name)), f"{name}.csv")
     assert shop.load().total("rows_accepted") == 2
-    assert [name.startswith(".") for name in staged] == [False, False]
+    assert staged == [("a.csv", False), ("b.csv", False)]

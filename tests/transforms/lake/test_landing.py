@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
+import fcntl
 import hashlib
+import os
 import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
+from transforms.lake import hashed_file
+from transforms.lake.hashed_file import HashedFile
+from transforms.lake.inspection import BrokenFileError, Inspection, TextCount, inspect_text
 from transforms.lake.landing import land
 from transforms.settings import Settings
 from transforms.sources.delivery import Delivery
@@ -22,7 +29,12 @@ MB = 1 << 20
     [[], [1], [10, 3 * MB, 1, 5 * MB, 7], [4 * MB, 4 * MB], [64 << 10] * 200],
     ids=["nothing", "a byte", "mixed", "just as handed over", "many small ones"],
 )
-def test_a_delivery_lands_whole_under_its_own_hash(tmp_path: Path, sizes: list[int]):
+@pytest.mark.parametrize("cached", [None, 0, 4 * MB], ids=["by way of the cache", "past it", "past it after a part"])
+def test_a_delivery_lands_whole_under_its_own_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], cached: int | None
+):
+    if cached is not None:
+        monkeypatch.setattr(hashed_file, "_CACHED", cached)
     chance = random.Random(7)
     pieces = [chance.randbytes(size) for size in sizes]
 
@@ -40,3 +52,129 @@ def test_a_delivery_lands_whole_under_its_own_hash(tmp_path: Path, sizes: list[i
     assert landed.sha256 == hashlib.sha256(whole).hexdigest()
     assert landed.path.read_bytes() == whole
     assert [path.name for path in landed.path.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.fixture
+def written_past_cache(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether each write that is made of a file goes past the page cache."""
+    seen: list[bool] = []
+    write = os.write
+
+    def spy(descriptor: int, data: memoryview) -> int:
+        seen.append(bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT))
+        return write(descriptor, data)
+
+    monkeypatch.setattr(hashed_file.os, "write", spy)
+    return seen
+
+
+def _hashed(path: Path, content: bytes) -> str:
+    with path.open("wb", buffering=0) as target, ThreadPoolExecutor(2) as pool:
+        stream = HashedFile(target.fileno(), pool)
+        stream.write(content)
+        return stream.complete()
+
+
+def test_what_comes_after_the_first_gigabyte_goes_past_the_page_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written_past_cache: list[bool]
+) -> None:
+    monkeypatch.setattr(hashed_file, "_CACHED", 8 * MB)
+    content = random.Random(7).randbytes(17 * MB)
+    assert _hashed(tmp_path / "a", content) == hashlib.sha256(content).hexdigest()
+    # The end is no whole part.
+    assert written_past_cache == [False, False, True, True, False]
+    assert (tmp_path / "a").read_bytes() == content
+
+
+@pytest.mark.parametrize("taken", [0, 5, 4096], ids=["nothing", "some bytes", "a page"])
+def test_a_disk_that_takes_no_part_past_the_cache_takes_it_by_way_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+) -> None:
+    monkeypatch.setattr(hashed_file, "_CACHED", 0)
+    write = os.write
+
+    def choosy(descriptor: int, data: memoryview) -> int:
+        if not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DIRECT:
+            return write(descriptor, data)
+        if taken:
+            flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+            written = write(descriptor, data[:taken])
+            fcntl.fcntl(descriptor, fcntl.F_SETFL, flags)
+            return written
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(hashed_file.os, "write", choosy)
+    content = random.Random(7).randbytes(9 * MB)
+    assert _hashed(tmp_path / "a", content) == hashlib.sha256(content).hexdigest()
+    assert (tmp_path / "a").read_bytes() == content
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hashed_file.os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        _hashed(tmp_path / "a", bytes(13 * MB))
+
+
+def test_bytes_that_are_logged_make_way_only_for_bytes_that_the_disk_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(home=tmp_path)
+    clock = lambda: dt.datetime(2025, 3, 1, tzinfo=dt.UTC)  # noqa: E731
+
+    def write(target: BinaryIO) -> None:
+        target.write(b"a\n1\n")
+
+    (first,) = land(settings, "shop", [Delivery("a.csv", "1", write)], clock)
+    fsync = os.fsync
+    synced: list[int] = []
+    replace = Path.replace
+
+    def fsync_noted(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    def replaced(self: Path, target: Path) -> Path:
+        assert target == first.path and self.stat().st_ino in synced
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", fsync_noted)
+    monkeypatch.setattr(Path, "replace", replaced)
+    received = land(settings, "shop", [Delivery("a.csv", "2", write)], clock)
+    assert [file.path for file in received] == [first.path, first.path]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a,b\n" * 700_000 + "größe\r\n".encode() * 300_000,
+        b"a\n" + "é".encode() * (256 << 10) + b"\n",
+        b"\xef\xbb\xbfa\n\xff\n",
+        b"a\rb\r",
+        b"a\nb",
+        b"a\n\x00\n",
+        b"\xff\xfea\x00\n\x00",
+        b"",
+    ],
+    ids=["long", "a letter across parts", "not UTF-8", "returns", "half", "NUL", "UTF-16", "nothing"],
+)
+def test_a_text_tells_the_same_while_it_comes_as_when_it_is_read(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    count = TextCount()
+    with (tmp_path / "b.csv").open("wb", buffering=0) as target, ThreadPoolExecutor(2) as pool:
+        stream = HashedFile(target.fileno(), pool, count.add)
+        for begin in range(0, len(content), 100_003):
+            stream.write(content[begin : begin + 100_003])
+        stream.complete()
+    assert _told(path, count) == _told(path, None)
+
+
+def _told(path: Path, count: TextCount | None) -> Inspection | str:
+    try:
+        return inspect_text(path, count)
+    except BrokenFileError as error:
+        return str(error)

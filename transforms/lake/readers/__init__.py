@@ -9,6 +9,7 @@ import duckdb
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import RawTable
+from transforms.lake.inspection import TextCount
 from transforms.lake.landing import LandedFile
 from transforms.settings import Settings
 
@@ -35,27 +36,37 @@ class Staged:
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contract: SourceContract,
+    file: LandedFile,
+    counted: TextCount | None = None,
 ) -> Staged:
     """Read a landed file by its contract's format, with the partitions of its path as columns.
+
+    ``counted`` is what was told of the file's bytes as a text while they came.
 
     Raises:
         BrokenFileError: the file cannot be taken as a whole.
     """
     from transforms.lake.readers.partitions import read_partitions, with_partitions
 
-    return with_partitions(_read(connection, settings, contract, file), read_partitions(contract, file))
+    return with_partitions(_read(connection, settings, contract, file, counted), read_partitions(contract, file))
 
 
 def _read(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contract: SourceContract,
+    file: LandedFile,
+    counted: TextCount | None,
 ) -> Staged:
     from transforms.lake.readers import delimited, excel, json_lines, parquet
 
     if contract.server.format == "excel":
         return excel.stage(connection, settings, contract, file)
     if contract.server.format == "csv":
-        return delimited.stage(connection, settings, contract, file)
+        return delimited.stage(connection, settings, contract, file, counted)
     if contract.server.format == "json":
-        return json_lines.stage(connection, settings, contract, file)
+        return json_lines.stage(connection, settings, contract, file, counted)
     return parquet.stage(connection, contract, file)

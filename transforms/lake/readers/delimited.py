@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import RawTable
-from transforms.lake.inspection import BrokenFileError, Inspection, first_line, inspect_text, numbered_lines
+from transforms.lake.inspection import BrokenFileError, Inspection, TextCount, first_line, inspect_text, numbered_lines
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged
 from transforms.lake.readers.drift import compare_columns, extra_json, refuse_reserved
@@ -52,14 +52,18 @@ csv.field_size_limit(MAX_RECORD_BYTES)
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contract: SourceContract,
+    file: LandedFile,
+    counted: TextCount | None = None,
 ) -> Staged:
     """Stage a CSV file; see the module's text.
 
     Raises:
         BrokenFileError: damaged bytes, another encoding, a header that does not fit.
     """
-    inspection = inspect_text(file.path)
+    inspection = inspect_text(file.path, counted)
     delimiter = contract.server.delimiter
     header = _header(file.path, inspection, delimiter)
     new, absent = compare_columns(contract, header, partition_values(file))

@@ -11,7 +11,7 @@ import duckdb
 
 from transforms.contracts import SourceContract
 from transforms.contracts.gate_sql import RawTable
-from transforms.lake.inspection import BrokenFileError, Inspection, inspect_text, open_bytes
+from transforms.lake.inspection import BrokenFileError, Inspection, TextCount, inspect_text, open_bytes
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import UNFORESEEN, Staged
 from transforms.lake.readers.delimited import salvage_lines
@@ -50,7 +50,11 @@ class _Shapes:
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, contract: SourceContract, file: LandedFile
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    contract: SourceContract,
+    file: LandedFile,
+    counted: TextCount | None = None,
 ) -> Staged:
     """Stage a JSON-lines file. Physical names may be dotted paths such as ``user.id``, as objects or in one key.
 
@@ -60,7 +64,7 @@ def stage(
     Raises:
         BrokenFileError: damaged bytes, another encoding, not one JSON object in the file, required keys in none.
     """
-    inspection = inspect_text(file.path)
+    inspection = inspect_text(file.path, counted)
     connection.execute("CREATE OR REPLACE TEMP TABLE unparsed (_ws_row BIGINT, reason VARCHAR, payload VARCHAR)")
     lines = _lines(file, inspection)
 
