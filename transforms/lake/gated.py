@@ -24,10 +24,8 @@ _MEMORY_SHARE = 0.75
 PARQUET = "FORMAT parquet, COMPRESSION zstd, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1000"
 # Hashes have nothing in them to be compressed, and row numbers are short as they are.
 KEYS_PARQUET = "FORMAT parquet, COMPRESSION uncompressed, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1"
-# Read once or twice and thrown away: twice the size of the other, for a sixth less time.
-_PASSING_PARQUET = (
-    "FORMAT parquet, COMPRESSION lz4_raw, PARQUET_VERSION V2, DICTIONARY_SIZE_LIMIT 1, USE_TMP_FILE false"
-)
+# Read twice and thrown away: a twentieth less time than the other to write, for a tenth more space.
+_PASSING_PARQUET = f"{PARQUET}, COMPRESSION_LEVEL 1, USE_TMP_FILE false"
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ import pytest
 from tests.killing import start
 from tests.transforms.lake.shop import NOW, Shop, contract_document, csv_file, line
 from transforms.contracts import SourceContract
-from transforms.lake import landing
+from transforms.lake import gated, landing
 from transforms.lake.generations import shown
 from transforms.lake.landing import received_files
 from transforms.lake.load import load_source
@@ -47,8 +47,11 @@ TABLES = {
 _STEPS = {"os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod"}
 
 
-def _load(settings: Settings, contract: SourceContract, last_step: int | None) -> None:
-    """Load the shop, and be killed before step ``last_step`` in the file system, if it comes that far."""
+def _load(settings: Settings, contract: SourceContract, last_step: int | None, on_disk: bool) -> None:
+    """Load the shop, and be killed before step ``last_step`` in the file system, if it comes that far.
+
+    ``on_disk`` keeps the rows of each file in a passing file until they are committed.
+    """
     steps = itertools.count()
 
     def count(event: str, arguments: tuple[Any, ...]) -> None:
@@ -58,13 +61,14 @@ def _load(settings: Settings, contract: SourceContract, last_step: int | None) -
 
     # A small file that comes alone is read ahead here, as large ones are.
     landing._WORTH_READING_AHEAD = 1
+    gated._MEMORY_SHARE = 0.0 if on_disk else gated._MEMORY_SHARE
     if last_step is not None:
         sys.addaudithook(count)
     load_source(settings, contract)
 
 
-def _start(shop: Shop, last_step: int | None = None) -> BaseProcess:
-    return start(_load, shop.settings, shop.contract, last_step)
+def _start(shop: Shop, last_step: int | None = None, on_disk: bool = False) -> BaseProcess:
+    return start(_load, shop.settings, shop.contract, last_step, on_disk)
 
 
 def _digest(rows: Sequence[tuple[Any, ...]]) -> str:
@@ -283,7 +287,7 @@ def _prepare(shop: Shop, scenario: str) -> Stage:
     chance = random.Random(3)
     upserts = {"first files": 0, "contract": 1, "release": 2}
     happening = list(itertools.islice(stages("upsert", chance), 3))
-    if scenario == "a file alone":
+    if scenario.startswith("a file alone"):
         return Stage(scenario, _deliver_one)
     for stage in happening[: upserts[scenario]]:
         # Three files are enough; each step of each counts.
@@ -305,7 +309,7 @@ def _keep_some(shop: Shop) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["first files", "a file alone", "contract", "release"])
+@pytest.mark.parametrize("scenario", ["first files", "a file alone", "a file alone, on disk", "contract", "release"])
 def test_loads_killed_before_each_step_in_the_file_system(tmp_path: Path, scenario: str) -> None:
     """The dangerous moments are short, and a random one seldom hits them: here each of them is hit."""
     (tmp_path / "start").mkdir()
@@ -324,7 +328,7 @@ def test_loads_killed_before_each_step_in_the_file_system(tmp_path: Path, scenar
         folder = tmp_path / str(step)
         shutil.copytree(tmp_path / "start", folder, symlinks=True)
         killed = _opened(start, folder)
-        child = _start(killed, step)
+        child = _start(killed, step, on_disk=scenario.endswith("on disk"))
         child.join()
         if child.exitcode == 0:
             break
@@ -334,6 +338,8 @@ def test_loads_killed_before_each_step_in_the_file_system(tmp_path: Path, scenar
         assert tables(killed) == expected, f"{scenario}: killed before step {step}"
         assert not list(killed.settings.scratch.iterdir()), f"{scenario}: left behind before step {step}"
         assert not list(killed.settings.landing.glob("*/.*"))
+        landed = {file.path for file in received_files(killed.settings, "shop")}
+        assert landed == {path for path in killed.settings.landing.glob("shop/*") if path.suffix == ".csv"}
         shutil.rmtree(folder)
     assert step >= 20, "the hook sees the steps"
 

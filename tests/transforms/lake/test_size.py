@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -195,8 +196,9 @@ def test_a_line_of_json_longer_than_16_mb_is_set_aside_by_its_beginning(tmp_path
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
+@pytest.mark.parametrize("torn", [False, True], ids=["whole", "torn"])
 def test_rows_that_are_kept_on_disk_fare_as_those_in_memory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str, torn: bool
 ) -> None:
     lakes = []
     document = contract_document("csv" if ending == "csv" else "json")
@@ -212,10 +214,16 @@ def test_rows_that_are_kept_on_disk_fare_as_those_in_memory(
                 f"SELECT * EXCLUDE (i) REPLACE (CASE WHEN i % 1000 = 5 THEN {value} ELSE {name} END AS {name})"
                 f" FROM (SELECT i, * FROM ({GOOD.format(rows=200_000)}) POSITIONAL JOIN range(200_000) AS n (i))"
                 f" WHERE i >= {number * 150_000} UNION ALL BY NAME FROM ({GOOD.format(rows=600)})"
+                # 50 of one key differ from others, in the first file and in what the lake has of it.
+                f" UNION ALL BY NAME SELECT * REPLACE (qty + 1 AS qty) FROM ({GOOD.format(rows=200_000)})"
+                f' WHERE "order" BETWEEN {10_010 + number * 100_000} AND {10_059 + number * 100_000}'
             )
             with duckdb.connect() as connection:
                 path = shop.settings.incoming / "shop" / f"{number}.{ending}"
                 connection.execute(f"COPY ({rows}) TO '{path}' ({'HEADER' if ending == 'csv' else 'FORMAT json'})")
+            if torn:
+                with path.open("a") as lines:
+                    lines.write("torn\n")
         shop.load()
         lakes.append(
             [
@@ -229,7 +237,11 @@ def test_rows_that_are_kept_on_disk_fare_as_those_in_memory(
         assert not list(shop.settings.scratch.iterdir())
     in_memory, on_disk = lakes
     assert in_memory == on_disk
-    assert {reason for *_, reason, _ in in_memory[1]} == {"enum:line_type", "minimum:gross_amount"}
+    parse = {"parse:missing_columns" if ending == "csv" else "parse:not_json"} if torn else set()
+    reasons = Counter((file[0], reason) for file, _, _, reason, _ in in_memory[1])
+    assert {reason for _, reason in reasons} == {"enum:line_type", "minimum:gross_amount", "duplicate_key", *parse}
+    # Within a file both of two that differ are refused, of what the lake has only the later one.
+    assert (reasons["0", "duplicate_key"], reasons["1", "duplicate_key"]) == (100, 50)
     # One of the repeated 600 and 50 of the 50,000 that both files have broke a rule.
     assert [duplicates for *_, duplicates in in_memory[2]] == [599, 50_550]
 
