@@ -92,7 +92,9 @@ class HashedFile(io.RawIOBase):
         left = part
         while left:
             try:
-                left = left[os.write(self._descriptor, left) :]
+                # What goes by way of the cache goes in small pieces: for large ones the kernel looks for large pages.
+                piece = left if self._past_cache else left[:_READ_AT_ONCE]
+                left = left[os.write(self._descriptor, piece) :]
             except OSError as error:
                 if error.errno != errno.EINVAL or not self._past_cache:
                     raise

@@ -87,7 +87,7 @@ def compression_of(path: Path) -> str | None:
     return promised
 
 
-def _is_tar(head: bytes) -> bool:
+def _is_tar(head: bytes | bytearray) -> bool:
     return head[_TAR_OFFSET:].startswith(_TAR)
 
 
@@ -131,15 +131,22 @@ class TextCount:
         self._has_bom = False
         self._is_utf8 = self._is_between_characters = True
         self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._chunk, self._ends = bytearray(CHUNK), np.empty(CHUNK, np.bool_)
 
     def add(self, part: bytes | memoryview) -> None:
         """Count the bytes that come next."""
         for begin in range(0, len(part), CHUNK):
             if self.fault:
                 return
-            self._add(bytes(part[begin : begin + CHUNK]))
+            piece = part[begin : begin + CHUNK]
+            if len(piece) < CHUNK:
+                self._add(bytearray(piece))
+            else:
+                # The same memory each time: what a thread gets anew and gives back costs more than the counting.
+                self._chunk[:] = piece
+                self._add(self._chunk)
 
-    def _add(self, chunk: bytes) -> None:
+    def _add(self, chunk: bytearray) -> None:
         if self.size == 0:
             if chunk.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 self.fault = "encoding: UTF-16; deliver UTF-8"
@@ -152,14 +159,16 @@ class TextCount:
             self.fault = "encoding: NUL bytes; this is not UTF-8 text"
             return
         self.size += len(chunk)
-        found = int(np.count_nonzero(np.frombuffer(chunk, np.uint8) == _NEWLINE))
+        ends = self._ends[: len(chunk)]
+        np.equal(np.frombuffer(chunk, np.uint8), _NEWLINE, out=ends)
+        found = int(np.count_nonzero(ends))
         self._lines += found
         self._unbroken = 0 if found else self._unbroken + len(chunk)
         if self._unbroken > MAX_LINE_BYTES:
             self.fault = f"line ends: none in {MAX_LINE_BYTES:,} bytes after line {self._lines}"
         # Few files have any: finding none is quicker than counting.
         self._returns += chunk.count(b"\r") if b"\r" in chunk else 0
-        self._last = chunk[-1:]
+        self._last = bytes(chunk[-1:])
         if self._is_utf8 and not (self._is_between_characters and chunk.isascii()):
             try:
                 self._decoder.decode(chunk)
