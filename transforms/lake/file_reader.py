@@ -48,7 +48,7 @@ class FileReader:
         """The rows of the file that was read last."""
         return GatedRows(self.connection, self.settings)
 
-    def read_ahead(self, file: LandedFile, counted: TextCount) -> None:
+    def read_ahead(self, file: LandedFile, counted: TextCount | None = None) -> None:
         """Read a file that is not logged yet; what goes wrong here goes wrong again in ``read``, where it is told."""
         try:
             self._ahead = file, self._check(file, counted)
