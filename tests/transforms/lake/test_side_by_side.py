@@ -42,9 +42,9 @@ def read_by(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     threads: dict[str, str] = {}
     stage = file_reader.stage
 
-    def spy(connection: Any, settings: Any, contract: Any, file: LandedFile) -> Staged:
+    def spy(connection: Any, settings: Any, contract: Any, file: LandedFile, counted: Any) -> Staged:
         threads[file.name] = "main" if threading.current_thread() is threading.main_thread() else "helper"
-        return stage(connection, settings, contract, file)
+        return stage(connection, settings, contract, file, counted)
 
     monkeypatch.setattr(file_reader, "stage", spy)
     return threads

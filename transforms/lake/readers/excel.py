@@ -43,7 +43,7 @@ def stage(
     server = contract.server
     sheet, header_row = (server.sheet, server.header_row) if isinstance(server, FileServer) else ("", 1)
     settings.scratch.mkdir(parents=True, exist_ok=True)
-    parsed = settings.scratch / f"workbook-{os.getpid()}.parquet"
+    parsed = settings.scratch / f"workbook-{os.getpid()}-{file.sha256[:16]}.parquet"
     try:
         _parse(file.path, sheet, header_row, parsed)
         source = f"read_parquet({literal(parsed)})"
