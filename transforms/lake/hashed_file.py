@@ -17,7 +17,7 @@ _PART = 4 << 20
 # Small enough to be in the processor's cache when it is looked at several times.
 _READ_AT_ONCE = 1 << 18
 # So many bytes of a file stay in the page cache, where its reader finds them.
-_CACHED = 1 << 30
+_CACHED = 2 << 30
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
 
@@ -26,7 +26,7 @@ class HashedFile(io.RawIOBase):
 
     ``size`` are the bytes that have come; ``watch`` is shown them all, in their order.
 
-    What comes after the first gigabyte goes past the page cache, where the file system can do that. By way of the
+    What comes after the first two gigabytes goes past the page cache, where the file system can do that. By way of the
     cache a file of 10 GB takes twice as long and twice the CPU seconds: it waits there to be written back, and drives
     out what others read.
     """

@@ -76,7 +76,7 @@ def _hashed(path: Path, content: bytes) -> str:
         return stream.complete()
 
 
-def test_what_comes_after_the_first_gigabyte_goes_past_the_page_cache(
+def test_what_comes_after_the_first_gigabytes_goes_past_the_page_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written_past_cache: list[bool]
 ) -> None:
     monkeypatch.setattr(hashed_file, "_CACHED", 8 * MB)
