@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
@@ -98,7 +99,7 @@ _PROCESSORS = os.cpu_count() or 1
 def clusters_of_edges(connection: duckdb.DuckDBPyConnection, edges: str, left: str, right: str) -> None:
     """Make ``clusters`` (node, cluster) of the nodes of a table of edges, named by any 64-bit integers."""
     [(count,)] = connection.execute(f"SELECT count(*) FROM {edges}").fetchall()
-    ends = np.empty((2, count), dtype=np.int64)
+    ends = _plain_pages(2 * count, np.int64).reshape(2, count)
     read = 0
     # By batches: a whole column more would have to be copied.
     for batch in connection.sql(f"SELECT {left}, {right} FROM {edges}").to_arrow_reader(_BLOCK):
@@ -127,7 +128,7 @@ def numbered(values: npt.NDArray[np.int64], hash_bits: int = 64) -> tuple[npt.ND
     bits = np.uint64(max(1, (len(values) - 1).bit_length()))
     word = _words(values, min(hash_bits, 64 - int(bits)), bits)
     word.sort()
-    index = np.empty(len(values), dtype=np.int32)
+    index = _plain_pages(len(values), np.int32)
     nodes = word.view(np.int64)  # what has been read makes room for what was found
     found = start = 0
     while start < len(word):
@@ -149,9 +150,15 @@ def numbered(values: npt.NDArray[np.int64], hash_bits: int = 64) -> tuple[npt.ND
     return nodes[:found], index
 
 
+def _plain_pages(length: int, dtype: type[np.integer[Any]]) -> npt.NDArray[Any]:
+    """An array of zeros. NumPy asks for huge pages, for which the kernel may move memory about for half a second."""
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    return np.frombuffer(mmap.mmap(-1, max(length, 1) * np.dtype(dtype).itemsize, flags=flags), dtype, length)
+
+
 def _words(values: npt.NDArray[np.int64], hash_bits: int, position_bits: np.uint64) -> npt.NDArray[np.uint64]:
     """Of each value a hash, and in the lowest bits its position."""
-    words = np.empty(len(values), dtype=np.uint64)
+    words = _plain_pages(len(values), np.uint64)
     shifted = np.empty(_CACHED, dtype=np.uint64)
     for start in range(0, len(values), _CACHED):
         word = words[start : start + _CACHED]
