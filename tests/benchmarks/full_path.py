@@ -1,6 +1,7 @@
 """Time and memory of the full path at several sizes, beside a hand-written DuckDB script that makes the same marts.
 
-    python -m tests.benchmarks.full_path [--factors 1 4 16] [--people 50000] [--home FOLDER]
+    python -m tests.benchmarks.full_path [--factors 1 4 16] [--people 50000] [--since 2024-10-01]
+        [--home FOLDER] [--page FILE]
 
 Writes ``docs/benchmark.md``. The yardstick is ``tests/benchmarks/yardstick``; both read the same incoming files in one
 process after the other, with the same threads and memory limit. Where the two disagree on a figure by more than the
@@ -10,8 +11,11 @@ tolerance of ``yardstick/agreement.py`` the benchmark ends. Seconds depend on th
 from __future__ import annotations
 
 import argparse
+import datetime as dt
+import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +30,6 @@ import duckdb
 
 from tests.benchmarks.yardstick.agreement import Compared, compare
 from tests.conftest import PROJECT
-from transforms.demo import write_company
 from transforms.settings import Settings
 from transforms.sql import scalars
 
@@ -36,6 +39,9 @@ _HEAD = (
     "| size | people | records | full run, s | peak, MB | records/s | yardstick, s | its peak, MB | ratio | growth"
     " | nothing new, s | published, MB |\n|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
+_PERIOD = re.compile(r"_(?P<year>\d{4})-(?:W(?P<week>\d\d)|Q(?P<quarter>\d)|(?P<month>\d\d))")
+_WITHOUT_HISTORY = ("crm_profiles", "consents", "product_catalogue")
+"""Sources that say what is so; with their first files gone, what comes later would speak of nobody and nothing."""
 WRITE = "from transforms.demo import write_company; from transforms.settings import Settings; write_company(Settings())"
 
 
@@ -85,7 +91,39 @@ def measure(command: Sequence[str], environment: dict[str, str]) -> Measured:
     return Measured(time.monotonic() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def measure_size(factor: int, people: int, with_again: bool, folder: Path) -> Row:
+def period_end(name: str) -> dt.date:
+    """Day after the month, week or quarter that a file of the sample company has in its name.
+
+    >>> period_end("app_events_2024-W01.jsonl.gz"), period_end("surveys_2024-Q4.csv")
+    (datetime.date(2024, 1, 8), datetime.date(2025, 1, 1))
+    """
+    found = _PERIOD.search(name)
+    if not found:
+        raise ValueError(f"{name}: no month, week or quarter in the name")
+    year = int(found["year"])
+    if found["week"]:
+        return dt.date.fromisocalendar(year, int(found["week"]), 1) + dt.timedelta(weeks=1)
+    month = int(found["quarter"]) * 3 if found["quarter"] else int(found["month"])
+    return dt.date(year + month // 12, month % 12 + 1, 1)
+
+
+def write_records(settings: Settings, since: dt.date | None) -> int:
+    """Write the sample company, of its history what came ``since``; returns its number of records."""
+    # In a process of its own: a child's peak memory begins with that of the process that starts it.
+    environment = {"WATERSHED_HOME": str(settings.home), "WATERSHED_DEMO_PEOPLE": str(settings.demo_people)}
+    written = measure([sys.executable, "-c", WRITE], environment)
+    records = 0
+    for file in json.loads((settings.truth / "company.json").read_text())["files"]:
+        path = settings.incoming / file["source"] / file["name"]
+        if since and file["source"] not in _WITHOUT_HISTORY and period_end(file["name"]) <= since:
+            path.unlink()
+        else:
+            records += file["rows"]
+    _say(f"{settings.demo_people:,} people, {records:,} records written in {written.wall:.0f} s")
+    return records
+
+
+def measure_size(factor: int, people: int, with_again: bool, folder: Path, since: dt.date | None = None) -> Row:
     """Measure one size in a folder, which is left empty.
 
     :raises SystemExit: if the yardstick and Watershed have not made the same marts.
@@ -96,10 +134,7 @@ def measure_size(factor: int, people: int, with_again: bool, folder: Path) -> Ro
         "WATERSHED_DEMO_PEOPLE": str(settings.demo_people),
         "WATERSHED_LINKAGE": "false",
     }
-    # In a process of its own: a child's peak memory begins with that of the process that starts it.
-    written = measure([sys.executable, "-c", WRITE], environment)
-    records = sum(write_company(settings).records.values())
-    _say(f"{factor}x: {records:,} records written in {written.wall:.0f} s")
+    records = write_records(settings, since)
     run = (sys.executable, "-m", "orchestration.cli", "run")
     full = measure(run, environment)
     _say(f"{factor}x: full run {full} s, {full.peak:,.0f} MB")
@@ -141,11 +176,11 @@ def agreement(compared: Sequence[Compared]) -> str:
     return "\n".join(lines)
 
 
-def write_page(rows: Sequence[Row], settings: Settings) -> None:
+def write_page(page: Path, rows: Sequence[Row], settings: Settings) -> None:
     """Write the page of what has been measured so far."""
     table = "\n".join(row.line(rows[0]) for row in rows)
     last = rows[-1]
-    PAGE.write_text(
+    page.write_text(
         f"""# Benchmark of the full path
 
 `make benchmark` makes this page: the sample company at several sizes through everything, from landing to the published
@@ -187,13 +222,17 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=50_000)
     parser.add_argument("--again-up-to", type=int, default=4, help="largest factor with a second run, nothing new")
     parser.add_argument("--home", type=Path, help="folder with room for the largest size (40 GB per million people)")
+    parser.add_argument("--page", type=Path, default=PAGE)
+    parser.add_argument("--since", type=dt.date.fromisoformat, help="leave out what the sources sent before this day")
     options = parser.parse_args()
     rows: list[Row] = []
     for factor in options.factors:
         with tempfile.TemporaryDirectory(prefix="watershed-benchmark-", dir=options.home) as folder:
-            rows.append(measure_size(factor, options.people, factor <= options.again_up_to, Path(folder)))
+            rows.append(
+                measure_size(factor, options.people, factor <= options.again_up_to, Path(folder), options.since)
+            )
         _say(rows[-1].line(rows[0]))
-        write_page(rows, Settings())
+        write_page(options.page, rows, Settings())
 
 
 if __name__ == "__main__":
