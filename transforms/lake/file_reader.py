@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
+import os
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 
 import duckdb
+import pyarrow as pa
 
 from transforms.contracts import SourceContract
-from transforms.contracts.gate_sql import gate_query
+from transforms.contracts.gate_sql import GateQuery, gate_query
+from transforms.lake.coming_file import ComingFile, Pass
 from transforms.lake.gated import GatedRows
 from transforms.lake.inspection import BrokenFileError, TextCount
 from transforms.lake.landing import LandedFile
@@ -16,6 +19,9 @@ from transforms.lake.readers import UNFORESEEN, Staged, stage
 from transforms.lake.readers.delimited import forget_rejects
 from transforms.settings import Settings
 from transforms.sql import literal, raise_if_machine, scalars, scratch_connection
+
+# Lines of a file that comes.
+_LINES = "coming_lines"
 
 
 @dataclass
@@ -48,10 +54,47 @@ class FileReader:
         """The rows of the file that was read last."""
         return GatedRows(self.connection, self.settings)
 
-    def read_ahead(self, file: LandedFile, counted: TextCount | None = None) -> None:
-        """Read a file that is not logged yet; what goes wrong here goes wrong again in ``read``, where it is told."""
+    def follow(self, file: LandedFile, size: int, count: TextCount) -> ComingFile | None:
+        """Read a file of so many bytes while ``count`` sees them come; None where it does not consist of lines.
+
+        What comes of it is for ``read_ahead``. Till then nothing else may be read.
+        """
+        if self.contract.server.format != "json":
+            return None
+        return ComingFile(partial(self._plan, file, size), count)
+
+    def _plan(self, file: LandedFile, size: int, beginning: bytes) -> Pass:
+        head = replace(file, path=self.settings.scratch / f"head-{os.getpid()}-{file.path.name}")
         try:
-            self._ahead = file, self._check(file, counted)
+            head.path.write_bytes(beginning)
+            staged = stage(self.connection, self.settings, self.contract, head, None)
+            query = self._query(staged, head)
+        finally:
+            head.path.unlink(missing_ok=True)
+        asked = _anywhere(query, staged)
+        if asked is None:
+            raise BrokenFileError("what calls for a closer look is read from the disk")
+        values = _values(staged) * size // len(beginning)
+
+        def run(lines: pa.RecordBatchReader) -> str:
+            self.connection.register(_LINES, lines)
+            try:
+                self.rows.keep(asked, values)
+            finally:
+                self.connection.unregister(_LINES)
+            return asked
+
+        return run
+
+    def read_ahead(self, file: LandedFile, counted: TextCount | None = None, coming: ComingFile | None = None) -> None:
+        """Read a file that is not logged yet; what goes wrong here goes wrong again in ``read``, where it is told.
+
+        ``coming`` is the same file as it was followed: the rows that this gave count where the file, now that it is
+        there, asks for the very query that they came from.
+        """
+        asked = coming.complete() if coming else None
+        try:
+            self._ahead = file, self._check(file, counted, asked)
         except (BrokenFileError, duckdb.Error, OSError):
             self.rows.drop()
 
@@ -66,12 +109,12 @@ class FileReader:
             return ahead[1]
         return self._check(file)
 
-    def _check(self, file: LandedFile, counted: TextCount | None = None) -> Staged:
+    def _check(self, file: LandedFile, counted: TextCount | None = None, asked: str | None = None) -> Staged:
         staged = stage(self.connection, self.settings, self.contract, file, counted)
         forget_rejects(self.connection)
         fault: duckdb.Error | None = None
         try:
-            rows = self._gate(staged, file)
+            rows = self._gate(staged, file, asked=asked)
         except duckdb.Error as error:
             raise_if_machine(error)
             fault, rows = error, -1
@@ -101,8 +144,21 @@ class FileReader:
         found = f"SELECT count(*) FROM gated_rows WHERE _reasons = {literal(UNFORESEEN)}"
         return scalars(self.connection, found) != (0,)
 
-    def _gate(self, staged: Staged, file: LandedFile, careful: bool = False) -> int:
-        raw = staged.raw
+    def _gate(self, staged: Staged, file: LandedFile, careful: bool = False, asked: str | None = None) -> int:
+        query = self._query(staged, file, careful)
+        if asked is None or asked != _anywhere(query, staged):
+            self.rows.keep(query.rows, _values(staged))
+        return self.rows.show(query, staged.raw)
+
+    def _query(self, staged: Staged, file: LandedFile, careful: bool = False) -> GateQuery:
         received_at = file.received_at.replace(tzinfo=None).isoformat()
-        query = gate_query(self.connection, self.contract, raw, received_at, self.expression_types, careful)
-        return self.rows.keep(query, staged.raw, staged.expected_rows)
+        return gate_query(self.connection, self.contract, staged.raw, received_at, self.expression_types, careful)
+
+
+def _anywhere(query: GateQuery, staged: Staged) -> str | None:
+    """The query over the lines of ``_LINES`` instead of the file's; None where it is not about lines."""
+    return query.rows.replace(staged.lines, _LINES) if staged.lines else None
+
+
+def _values(staged: Staged) -> int:
+    return (staged.expected_rows or 0) * len(staged.raw.columns)

@@ -39,18 +39,21 @@ class GatedRows:
     connection: duckdb.DuckDBPyConnection
     settings: Settings
 
-    def keep(self, query: GateQuery, raw: RawTable, expected_rows: int | None) -> int:
-        """Run the gate's query over ``raw`` and keep its rows; returns how many there are."""
+    def keep(self, rows: str, values: int) -> None:
+        """Keep the rows of a query, which are to have about so many values in all."""
         self.drop()
         # Rows keep the order of the file, so that a row's place here is its place there. As a join, which DuckDB makes
         # of a longer IN list, they would come out in the order in which threads are ready.
         self.connection.execute("SET disabled_optimizers = 'in_clause'")
-        if self._fits((expected_rows or 0) * len(raw.columns)):
-            self.connection.execute(f"CREATE TEMP TABLE rows_in_memory AS {query.rows}")
-            self._show("SELECT rowid AS _place, * FROM rows_in_memory")
+        if self._fits(values):
+            self.connection.execute(f"CREATE TEMP TABLE rows_in_memory AS {rows}")
         else:
-            self.connection.execute(f"COPY ({query.rows}) TO {literal(self._file)} ({_PASSING_PARQUET})")
-            self._show(self._on_disk("*"))
+            self.connection.execute(f"COPY ({rows}) TO {literal(self._file)} ({_PASSING_PARQUET})")
+
+    def show(self, query: GateQuery, raw: RawTable) -> int:
+        """Make the views over the rows that ``query`` gave for ``raw``; returns how many there are."""
+        is_on_disk = self._file.exists()
+        self._show(self._on_disk("*") if is_on_disk else "SELECT rowid AS _place, * FROM rows_in_memory")
         number = "" if raw.first_row is None else f"_place + {raw.first_row} AS _row, "
         constants = "".join(f", {sql} AS {identifier(name)}" for name, sql in self._constants(query).items())
         self.connection.execute("CREATE TEMP VIEW gated_rows AS SELECT * EXCLUDE (_place) FROM kept_rows")

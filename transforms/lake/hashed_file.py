@@ -16,7 +16,7 @@ from typing import Any
 _PART = 4 << 20
 # Small enough to be in the processor's cache when it is looked at several times.
 _READ_AT_ONCE = 1 << 18
-# So many bytes of a file stay in the page cache, where its reader finds them.
+# A file up to this size stays in the page cache, where its reader finds it.
 _CACHED = 2 << 30
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
@@ -24,15 +24,23 @@ _DIRECT = getattr(os, "O_DIRECT", 0)
 class HashedFile(io.RawIOBase):
     """A stream into a new file; one part is written and hashed in ``pool`` while the next one comes.
 
-    ``size`` are the bytes that have come; ``watch`` is shown them all, in their order.
+    ``size`` are the bytes that have come; ``watch`` is shown them all, in their order. ``expected`` is how many will
+    come, None where that is not known.
 
-    What comes after the first two gigabytes goes past the page cache, where the file system can do that. By way of the
-    cache a file of 10 GB takes twice as long and twice the CPU seconds: it waits there to be written back, and drives
-    out what others read.
+    A file of more than two gigabytes goes past the page cache, where the file system can do that; one of unknown size
+    as soon as it is that large. By way of the cache a file of 10 GB takes twice as long and twice the CPU seconds: it
+    waits there to be written back, and drives out what others read.
     """
 
-    def __init__(self, descriptor: int, pool: Executor, watch: Callable[[memoryview], None] | None = None):
+    def __init__(
+        self,
+        descriptor: int,
+        pool: Executor,
+        watch: Callable[[memoryview], None] | None = None,
+        expected: int | None = None,
+    ):
         super().__init__()
+        self._cached = 0 if expected is not None and expected > _CACHED else _CACHED
         self._descriptor, self._pool, self._watch = descriptor, pool, watch
         self._filling, self._handed = (memoryview(mmap.mmap(-1, _PART)) for _ in range(2))
         self._filled = self._written = 0
@@ -88,7 +96,7 @@ class HashedFile(io.RawIOBase):
                 self._watch(piece)
 
     def _write(self, part: memoryview) -> None:
-        self._go_past_cache(self._written >= _CACHED and len(part) == _PART)
+        self._go_past_cache(self._written >= self._cached and len(part) == _PART)
         left = part
         while left:
             try:

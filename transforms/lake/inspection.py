@@ -176,6 +176,11 @@ class TextCount:
             except UnicodeDecodeError:
                 self._is_utf8 = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all so far is UTF-8 without marks, its lines ended by one character each."""
+        return self.fault is None and self._is_utf8 and not self._has_bom and not self._returns
+
     def result(self, compression: str | None) -> Inspection:
         """The text's shape, when all of it has come.
 

@@ -7,11 +7,13 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Protocol
 
 from transforms.durability import append_lines, read_lines, sync
+from transforms.lake.coming_file import ComingFile
 from transforms.lake.hashed_file import HashedFile
 from transforms.lake.inspection import TextCount
 from transforms.settings import Settings
@@ -23,6 +25,8 @@ NAME_LENGTH = 50
 _MARKER = re.compile(r"(?s)\.\d+\.tmp\.([0-9a-f]{16}-.*)")
 # What is smaller is on the disk at once.
 _WORTH_READING_AHEAD = 4 << 20
+# What is smaller is copied sooner than a reader has begun.
+_WORTH_FOLLOWING = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,17 @@ class LandedFile:
     state: State | None = None
 
 
-LookAhead = Callable[[LandedFile, TextCount], None]
+class Reader(Protocol):
+    """Reads a file before it is logged; see ``FileReader``."""
+
+    def follow(self, file: LandedFile, size: int, count: TextCount) -> ComingFile | None: ...
+
+    def read_ahead(self, file: LandedFile, counted: TextCount, coming: ComingFile | None) -> None: ...
+
+
+# Asked when a file comes alone; None where others have to be read before it.
+Watch = Callable[[memoryview], None]
+LookAhead = Callable[[], Reader | None]
 
 
 def land(
@@ -60,8 +74,9 @@ def land(
     its bytes, so that neither is ever without the other. What cannot be fetched is left to the next run;
     ``unreadable`` takes its name and the reason.
 
-    ``look_ahead`` is shown a large file that comes alone as soon as all of its bytes are there, while they are still
-    brought to the disk, with what they tell as a text. Nothing changes those bytes any more.
+    ``look_ahead`` gives a reader for a large file that comes alone. It follows one of known size while it comes, and is
+    shown any as soon as all of its bytes are there, while they are still brought to the disk, with what they tell as a
+    text. Nothing changes those bytes any more.
     """
     folder = settings.landing / source
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,7 +86,9 @@ def land(
     news = [delivery for delivery in deliveries if known.get(delivery.name) != delivery.version]
     for delivery in news:
         try:
-            landed = _fetch(delivery, source, folder, clock, look_ahead if len(news) == 1 else None)
+            is_worth = len(news) == 1 and (delivery.size is None or delivery.size >= _WORTH_READING_AHEAD)
+            reader = look_ahead() if look_ahead and is_worth else None
+            landed = _fetch(delivery, source, folder, clock, reader)
         except NothingNew:
             continue
         except UnreadableError as error:
@@ -109,23 +126,33 @@ def _fetch(
     source: str,
     folder: Path,
     clock: Callable[[], dt.datetime],
-    look_ahead: LookAhead | None,
+    reader: Reader | None,
 ) -> LandedFile:
     temporary = folder / f".{os.getpid()}.tmp"
     # A process of the same number may have been killed when its copy was already closed to writing.
     temporary.unlink(missing_ok=True)
     try:
-        with temporary.open("wb", buffering=0) as target, ThreadPoolExecutor(2) as pool:
+        with temporary.open("wb", buffering=0) as target, ExitStack() as following, ThreadPoolExecutor(2) as pool:
             count = TextCount()
-            stream = HashedFile(target.fileno(), pool, count.add if look_ahead else None)
+            watch = count.add if reader else None
+            # What was listed was all there when it began to come; else there may be records younger than that.
+            received_at = clock() if delivery.size is not None else None
+            coming = None
+            if reader and received_at and (delivery.size or 0) >= _WORTH_FOLLOWING:
+                begun = LandedFile(source, delivery.name, "", delivery.version, received_at, temporary)
+                coming = reader.follow(begun, delivery.size or 0, count)
+            if coming:
+                following.callback(coming.close)
+                watch = _both(count.add, coming.add)
+            stream = HashedFile(target.fileno(), pool, watch, delivery.size)
             state = delivery.write(stream)  # type: ignore[arg-type]
             digest = stream.complete()
             temporary.chmod(0o444)
             path = folder / f"{digest[:16]}-{_short(delivery.name)}"
-            file = LandedFile(source, delivery.name, digest, delivery.version, clock(), path, state)
-            if look_ahead and stream.size >= _WORTH_READING_AHEAD:
+            file = LandedFile(source, delivery.name, digest, delivery.version, received_at or clock(), path, state)
+            if reader and stream.size >= _WORTH_READING_AHEAD:
                 logged = _name_and_log(file, temporary, target.fileno(), pool)
-                look_ahead(file, count)
+                reader.read_ahead(file, count, coming)
                 return logged.result()
             os.fsync(target.fileno())
             temporary.replace(path)
@@ -134,6 +161,14 @@ def _fetch(
     except (NothingNew, UnreadableError):
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _both(first: Watch, second: Watch) -> Watch:
+    def watch(part: memoryview) -> None:
+        first(part)
+        second(part)
+
+    return watch
 
 
 def _name_and_log(file: LandedFile, temporary: Path, descriptor: int, pool: Executor) -> Future[LandedFile]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from transforms.lake.landing import unfinished
 from transforms.settings import Settings
 
-_UNFINISHED = re.compile(r"(?:batch|empty|former|gated|generation|link|salvage|spill|workbook)-(\d+)[-.].*")
+_UNFINISHED = re.compile(r"(?:batch|empty|former|gated|generation|head|link|salvage|spill|workbook)-(\d+)[-.].*")
 _HALF_FETCHED = re.compile(r"(?s)\.(\d+)\.tmp(\..*)?")
 _STARTED = time.time()
 

@@ -18,7 +18,6 @@ from transforms.lake.arrival import arrived_at, declared_moments, in_order
 from transforms.lake.file_reader import FileReader
 from transforms.lake.gate import Gate, GateResult, rejected
 from transforms.lake.generations import generation_folder, inherit, remove_former, show, shown
-from transforms.lake.inspection import TextCount
 from transforms.lake.keys import KnownKeys, goes_by_arrival
 from transforms.lake.landing import LandedFile, land, last_state, received_files
 from transforms.lake.leftovers import remove_leftovers
@@ -171,10 +170,9 @@ def load_source(
     findings = _Findings()
     with FileReader(settings, contract) as reader:
 
-        def look_ahead(file: LandedFile, counted: TextCount) -> None:
+        def look_ahead() -> FileReader | None:
             # Files that wait from earlier on come first.
-            if not _waiting(settings, contract, before):
-                reader.read_ahead(file, counted)
+            return None if _waiting(settings, contract, before) else reader
 
         received = land(settings, contract.name, found, clock, unreadable, look_ahead)
         releases = read_releases(settings, contract.name)

@@ -32,9 +32,11 @@ class Delivery:
     ``name`` is its stable place at the provider, ending as the reader needs it (.csv.gz, .jsonl, .parquet);
     ``version`` differs when the content may differ: the version that a name had last is not fetched again. ``write``
     puts the bytes into a stream and returns the state from which the next pull goes on, None where there is none; it
-    may raise ``UnreadableError`` or ``NothingNew``.
+    may raise ``UnreadableError`` or ``NothingNew``. ``size`` is how many bytes were listed, None where the bytes come
+    into being when they are asked for; all that was listed was there before.
     """
 
     name: str
     version: str
     write: Callable[[BinaryIO], State | None]
+    size: int | None = None

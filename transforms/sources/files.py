@@ -53,7 +53,7 @@ def deliveries(server: FileServer, settings: Settings) -> list[Delivery]:
             continue
         grows = server.format in _OF_LINES and path.suffix.lower() not in _COMPRESSED
         version = f"{status.st_size}-{status.st_mtime_ns}"
-        found.append(Delivery(name, version, partial(_copy, path, status, grows)))
+        found.append(Delivery(name, version, partial(_copy, path, status, grows), status.st_size))
     return sorted(found, key=lambda delivery: delivery.name)
 
 

@@ -105,7 +105,8 @@ def deliveries(server: ObjectServer, settings: Settings) -> list[Delivery]:
         if matches(name):
             # What is not UTF-8, or holds a NUL, could be written nowhere.
             name = name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-            found.append(Delivery(name, item.version, partial(_copy, store, item, explain, failures)))
+            write = partial(_copy, store, item, explain, failures)
+            found.append(Delivery(name, item.version, write, item.size))
     return sorted(found, key=lambda delivery: delivery.name)
 
 

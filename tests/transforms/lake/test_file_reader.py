@@ -13,6 +13,7 @@ import pytest
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
 from transforms.lake import file_reader, inspection, landing, load
+from transforms.lake.coming_file import ComingFile
 from transforms.lake.file_reader import FileReader
 from transforms.lake.inspection import TextCount
 from transforms.lake.landing import LandedFile, received_files
@@ -89,10 +90,10 @@ def test_the_hash_is_of_the_bytes_that_are_loaded(
     shop.deliver(before)
     read_ahead = FileReader.read_ahead
 
-    def overwritten(self: FileReader, file: LandedFile, counted: TextCount) -> None:
+    def overwritten(self: FileReader, file: LandedFile, counted: TextCount, coming: ComingFile | None) -> None:
         # The provider writes over its file just when it is read here.
         shop.deliver(after)
-        read_ahead(self, file, counted)
+        read_ahead(self, file, counted, coming)
 
     monkeypatch.setattr(FileReader, "read_ahead", overwritten)
     (record,) = shop.load().loaded
@@ -174,7 +175,7 @@ def test_a_load_that_ends_while_it_reads_has_landed_the_file(tmp_path: Path, mon
     shop = Shop(tmp_path)
     path = shop.deliver(csv_file(line("1")))
 
-    def interrupted(self: FileReader, file: LandedFile, counted: TextCount) -> None:
+    def interrupted(self: FileReader, file: LandedFile, counted: TextCount, coming: ComingFile | None) -> None:
         deadline = time.monotonic() + 30
         while not received_files(shop.settings, "shop"):
             assert time.monotonic() < deadline, "the file is logged as soon as the disk has it"

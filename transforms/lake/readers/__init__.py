@@ -25,6 +25,8 @@ class Staged:
     can be none. ``new_columns`` and ``absent_columns`` are the drift against the contract. ``expected_rows`` is what
     an independent count of the file's bytes says; where the raw table gives another number, cannot be read, or has a
     row with the fault ``UNFORESEEN``, ``reread`` stages the file in the slower way that gets along with damage.
+    ``lines`` is the part of the raw table's SQL that stands for the file's lines, each a row (line): where it is given,
+    the same lines may come from elsewhere.
     """
 
     raw: RawTable
@@ -33,6 +35,7 @@ class Staged:
     absent_columns: tuple[str, ...] = ()
     expected_rows: int | None = None
     reread: Callable[[], Staged] | None = None
+    lines: str | None = None
 
 
 def stage(

@@ -137,7 +137,7 @@ def _staged_quickly(
         f" FROM (SELECT line, f, {same} AS same FROM (SELECT line, {paths.values} AS f FROM {lines})))"
     )
     raw = _raw(contract, table, 1, new, _unforeseen(shapes, paths if spelling else None))
-    return Staged(raw, "unparsed", new, absent, inspection.lines, thoroughly)
+    return Staged(raw, "unparsed", new, absent, inspection.lines, thoroughly, lines)
 
 
 def _raw(
@@ -254,7 +254,8 @@ def _shapes(connection: duckdb.DuckDBPyConnection, lines: str) -> _Shapes | None
         raise_if_machine(error)
         return None
     odd = any(not names or len(names) != len(set(names)) or maybe for names, maybe, _, _ in found)
-    orders = tuple(tuple(names or ()) for names, *_ in found)
+    # Sorted, so that the same lines make the same query.
+    orders = tuple(sorted(tuple(names or ()) for names, *_ in found))
     return _Shapes(orders, odd, sum(row[2] for row in found), sum(row[3] for row in found))
 
 
