@@ -27,6 +27,8 @@ _WAIT_SECONDS = 0.05
 _VIEW = np.dtype([("length", "<i4"), ("prefix", "<u4"), ("buffer", "<i4"), ("offset", "<i4")])
 _SHORT = 12
 _SCHEMA = pa.schema([("line", pa.string_view())])
+# What reading a file may well raise.
+_EXPECTED = (BrokenFileError, duckdb.Error, OSError)
 
 # Takes the lines; returns what was asked of them.
 Pass = Callable[[pa.RecordBatchReader], str]
@@ -68,7 +70,10 @@ class ComingFile:
             self._hand_over()
         is_whole = not self._is_over and not self._filled
         self.close()
-        return self._pass.result() if is_whole and self._pass and not self._has_failed(self._pass) else None
+        error = self._pass.exception() if self._pass else None
+        if error and not isinstance(error, _EXPECTED):
+            raise error
+        return self._pass.result() if self._pass and is_whole and not error else None
 
     def close(self) -> None:
         """End the pass, whether all bytes have come or not."""
@@ -94,7 +99,7 @@ class ComingFile:
     def _start(self, beginning: bytes) -> None:
         try:
             run = self._plan(beginning)
-        except (BrokenFileError, duckdb.Error, OSError):
+        except _EXPECTED:
             self._is_over = True
             return
         lines = pa.RecordBatchReader.from_batches(_SCHEMA, self._batches())
@@ -114,10 +119,6 @@ class ComingFile:
                     self._is_over = True
                 if self._is_over or self._ready.empty():
                     return _new_block()
-
-    @staticmethod
-    def _has_failed(done: Future[str]) -> bool:
-        return isinstance(done.exception(), BrokenFileError | duckdb.Error | OSError)
 
 
 def _new_block() -> np.ndarray:
