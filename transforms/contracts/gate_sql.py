@@ -62,6 +62,11 @@ def key_hash(contract: SourceContract, prefix: str = "") -> str:
     return f"hash({', '.join(dot + identifier(name) for name in contract.entity.key)})"
 
 
+def payload_hash(contract: SourceContract) -> str:
+    """SQL for a hash of all columns of an entity; rows of one key and the same hash repeat each other."""
+    return f"hash(row({', '.join(identifier(column.name) for column in contract.entity.columns)}))"
+
+
 def gate_query(
     connection: duckdb.DuckDBPyConnection,
     contract: SourceContract,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 
 import duckdb
 import pyarrow as pa
@@ -35,19 +35,28 @@ class FileReader:
     contract: SourceContract
     expression_types: dict[tuple[tuple[str, str], ...], dict[str, str]] = field(default_factory=dict)
     _ahead: tuple[LandedFile, Staged] | None = None
+    _opened: duckdb.DuckDBPyConnection | None = None
 
-    @cached_property
+    @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """Opened when it is needed: most loads find no news."""
-        return scratch_connection(self.settings)
+        if self._opened is None:
+            self._opened = scratch_connection(self.settings)
+        return self._opened
+
+    def beside(self) -> FileReader:
+        """Another reader of the same source, whose temp tables lie beside those of this one under one memory limit."""
+        cursor = self.connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        return FileReader(self.settings, self.contract, self.expression_types, _opened=cursor)
 
     def __enter__(self) -> FileReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if "connection" in self.__dict__:
+        if self._opened is not None:
             self.rows.drop()
-            self.connection.close()
+            self._opened.close()
 
     @property
     def rows(self) -> GatedRows:

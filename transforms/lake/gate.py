@@ -14,7 +14,8 @@ from transforms.contracts import SourceContract
 from transforms.lake.file_reader import FileReader
 from transforms.lake.gated import KEYS_PARQUET, PARQUET, always
 from transforms.lake.inspection import BrokenFileError
-from transforms.lake.keys import KnownKeys, delete_what_is_gone, keys_file, settle_keys
+from transforms.lake.keys import settle_keys
+from transforms.lake.known_keys import KnownKeys, keys_file
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged
 from transforms.lake.readers.drift import UNTYPED, refuse_narrowed
@@ -28,6 +29,7 @@ from transforms.lake.records import (
     write_record,
 )
 from transforms.lake.releases import Releases
+from transforms.lake.versions import delete_what_is_gone
 from transforms.settings import Settings
 from transforms.sql import columns, literal, scalars
 

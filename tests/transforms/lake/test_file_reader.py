@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
-from transforms.lake import file_reader, inspection, landing, load
+from transforms.lake import file_reader, inspection, landing, side_by_side
 from transforms.lake.coming_file import ComingFile
 from transforms.lake.file_reader import FileReader
 from transforms.lake.inspection import TextCount
@@ -26,7 +26,7 @@ GOOD = {"order": "1", "line": "1", "time": "2025-03-01T10:00:00", "kind": "sale"
 def _every_file_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landing, "_WORTH_READING_AHEAD", 1)
     # Of several files none is read while another is written: the order in which they are read shows.
-    monkeypatch.setattr(load, "_AHEAD_BYTES", -1)
+    monkeypatch.setattr(side_by_side, "_AHEAD_BYTES", -1)
 
 
 @pytest.fixture

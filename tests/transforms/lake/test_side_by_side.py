@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.transforms.lake.shop import HEADER, Shop, csv_file, line
-from transforms.lake import file_reader, load
+from transforms.lake import file_reader, side_by_side
 from transforms.lake.landing import LandedFile
 from transforms.lake.readers import Staged
 
@@ -60,11 +60,11 @@ def _loaded(folder: Path) -> list[list[tuple[Any, ...]]]:
 
 
 def test_the_lake_is_that_of_files_read_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    side_by_side = _loaded(tmp_path / "side_by_side")
-    monkeypatch.setattr(load, "_AHEAD_BYTES", -1)
+    by_turns = _loaded(tmp_path / "side_by_side")
+    monkeypatch.setattr(side_by_side, "_AHEAD_BYTES", -1)
     one_by_one = _loaded(tmp_path / "one_by_one")
-    assert side_by_side == one_by_one
-    accepted, quarantine, records = side_by_side
+    assert by_turns == one_by_one
+    accepted, quarantine, records = by_turns
     assert len(accepted) == 2 + 1 + 1 + 34
     assert {row[0] for row in records} == {"shop"}
     assert quarantine
@@ -85,6 +85,6 @@ def test_two_large_files_are_not_in_memory_together(
     small, large = csv_file(line("0")), csv_file(*(line(str(number)) for number in range(1, 200)))
     for name, content in {"a.csv": small, "b.csv": large, "c.csv": small + line("x") + "\n", "d.csv": small}.items():
         shop.deliver(content, name)
-    monkeypatch.setattr(load, "_AHEAD_BYTES", 1000)
+    monkeypatch.setattr(side_by_side, "_AHEAD_BYTES", 1000)
     shop.load()
     assert read_by == {"a.csv": "main", "b.csv": "main", "c.csv": "main"}
