@@ -69,23 +69,69 @@ def written_past_cache(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
     return seen
 
 
-def _hashed(path: Path, content: bytes) -> str:
+def _hashed(path: Path, content: bytes, expected: int | None = None) -> str:
     with path.open("wb", buffering=0) as target, ThreadPoolExecutor(2) as pool:
-        stream = HashedFile(target.fileno(), pool)
+        stream = HashedFile(target.fileno(), pool, expected=expected)
         stream.write(content)
         return stream.complete()
 
 
-def test_what_comes_after_the_first_gigabytes_goes_past_the_page_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written_past_cache: list[bool]
+@pytest.mark.parametrize(
+    ("expected", "past", "writes"),
+    [
+        (None, [False, True, False], 2),
+        (17 * MB, [True, False], 4),
+        (8 * MB + 1, [True, False], 4),
+        (8 * MB, [False, True, False], 2),
+    ],
+    ids=["unknown", "known", "just above", "less than comes"],
+)
+def test_a_large_file_goes_past_the_page_cache(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    written_past_cache: list[bool],
+    expected: int | None,
+    past: list[bool],
+    writes: int,
 ) -> None:
     monkeypatch.setattr(hashed_file, "_CACHED", 8 * MB)
     content = random.Random(7).randbytes(17 * MB)
-    assert _hashed(tmp_path / "a", content) == hashlib.sha256(content).hexdigest()
+    assert _hashed(tmp_path / "a", content, expected) == hashlib.sha256(content).hexdigest()
     # The end is no whole part.
-    assert [past for past, _ in groupby(written_past_cache)] == [False, True, False]
-    assert sum(written_past_cache) == 2
+    assert [past for past, _ in groupby(written_past_cache)] == past
+    assert sum(written_past_cache) == writes
     assert (tmp_path / "a").read_bytes() == content
+
+
+@pytest.mark.parametrize("cached", [0, 8 << 10, 12 << 10])
+def test_bytes_and_hash_are_right_around_each_boundary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: int
+) -> None:
+    part = 4 << 10
+    monkeypatch.setattr(hashed_file, "_PART", part)
+    monkeypatch.setattr(hashed_file, "_CACHED", cached)
+    chance = random.Random(7)
+    around = {parts * part + more for parts in range(6) for more in (-1, 0, 1)} - {-1}
+    for size in sorted(around):
+        content = chance.randbytes(size)
+        for expected in (None, size):
+            path = tmp_path / f"{size}-{expected}"
+            assert _hashed(path, content, expected) == hashlib.sha256(content).hexdigest(), path.name
+            assert path.read_bytes() == content, path.name
+
+
+@pytest.mark.parametrize(("size", "moment"), [(None, 1), (4, 0)], ids=["made when asked for", "listed"])
+def test_what_was_listed_has_arrived_when_it_begins_to_come(tmp_path: Path, size: int | None, moment: int) -> None:
+    written = []
+
+    def write(target: BinaryIO) -> None:
+        written.append(target.write(b"a\n1\n"))
+
+    def clock() -> dt.datetime:
+        return dt.datetime(2025, 3, 1, 12, len(written), tzinfo=dt.UTC)
+
+    (landed,) = land(Settings(home=tmp_path), "shop", [Delivery("a.csv", "1", write, size)], clock)
+    assert landed.received_at.minute == moment
 
 
 @pytest.mark.parametrize("taken", [0, 5, 4096], ids=["nothing", "some bytes", "a page"])
