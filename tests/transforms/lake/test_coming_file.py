@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import queue
+import shutil
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,15 +17,21 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
+from tests.killing import start
 from tests.transforms.lake.shop import Shop, contract_document
+from transforms.contracts import SourceContract
 from transforms.lake import coming_file, gated, hashed_file, landing
 from transforms.lake.coming_file import ComingFile, Pass
 from transforms.lake.gated import GatedRows
 from transforms.lake.inspection import TextCount
 from transforms.lake.landing import received_files
+from transforms.lake.load import load_source
+from transforms.settings import Settings
 from transforms.sources import files
 
 BLOCK = 1 << 14
+# What changes something in the file system.
+STEPS = {"os.rename", "os.link", "os.symlink", "os.mkdir", "os.remove", "os.rmdir", "os.chmod"}
 GOOD = {"order": "1", "line": "1", "time": "2025-03-01T10:00:00", "kind": "sale", "qty": 2, "amount": 9.9, "mail": None}
 TABLES = (
     "SELECT * EXCLUDE (_loaded_at) FROM accepted ORDER BY _row",
@@ -229,16 +239,40 @@ def test_a_slow_pass_makes_the_copy_wait(monkeypatch: pytest.MonkeyPatch) -> Non
     assert told == ["2000"]
 
 
-def test_a_killed_load_leaves_nothing_that_counts(tmp_path: Path) -> None:
-    """The beginning and the passing rows of a process that runs no more are removed by the next load."""
-    shop = Shop(tmp_path, contract_document("json"))
-    shop.settings.scratch.mkdir(parents=True)
-    gone = os.fork()
-    if not gone:
-        os._exit(0)
-    os.waitpid(gone, 0)
-    for name in (f"head-{gone}-.{gone}.tmp", f"gated-{gone}-1.parquet"):
-        (shop.settings.scratch / name).write_bytes(b"half")
-    shop.deliver(b"".join(_lines()), "a.jsonl")
-    shop.load()
-    assert not list(shop.settings.scratch.iterdir())
+def _load(settings: Settings, contract: SourceContract, last_step: int) -> None:
+    """Load, and be killed before step ``last_step`` in the file system, if it comes that far."""
+    steps = itertools.count()
+
+    def count(event: str, arguments: tuple[Any, ...]) -> None:
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if (event in STEPS or writes) and next(steps) == last_step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    landing._WORTH_READING_AHEAD = landing._WORTH_FOLLOWING = 1
+    hashed_file._PART, coming_file._BLOCK, gated._MEMORY_SHARE = BLOCK // 2, BLOCK, 0.0
+    sys.addaudithook(count)
+    load_source(settings, contract)
+
+
+@pytest.mark.slow
+def test_a_load_killed_at_any_step_is_completed_by_the_next(tmp_path: Path) -> None:
+    content = b"".join([*_lines({"kind": "gift"}), _lines()[5]])
+    step = 0
+    for step in itertools.count():
+        (tmp_path / str(step)).mkdir()
+        shop = Shop(tmp_path / str(step), contract_document("json"))
+        shop.deliver(content, "a.jsonl")
+        child = start(_load, shop.settings, shop.contract, step)
+        child.join()
+        if child.exitcode == 0:
+            break
+        assert child.exitcode == -signal.SIGKILL
+        shop.load()
+        assert not list(shop.settings.scratch.iterdir()), f"left behind before step {step}"
+        assert not list(shop.settings.landing.glob("*/.*"))
+        counts = "rows_read, rows_accepted, rows_quarantined, rows_duplicate"
+        assert shop.query(f"SELECT {counts} FROM records") == [(2_002, 2_000, 1, 1)], f"killed before step {step}"
+        (landed,) = received_files(shop.settings, "shop")
+        assert landed.path.read_bytes() == content
+        shutil.rmtree(tmp_path / str(step))
+    assert step >= 15, "the hook sees the steps"

@@ -123,6 +123,7 @@ def test_an_object_of_many_chunks_comes_whole(tmp_path: Path, server: S3Server) 
     assert len(content) > 20 << 20
     server.put("shop/big.csv", content)
     shop = s3_shop(tmp_path, s3_document(server))
+    assert [delivery.size for delivery in deliveries(shop.contract, shop.settings, None, shop.now)] == [len(content)]
     assert shop.load().total("rows_accepted") == rows
     landed = next((shop.settings.landing / "shop").glob("*-big.csv"))
     assert landed.read_bytes() == content
