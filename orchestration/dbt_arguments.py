@@ -39,6 +39,8 @@ def dbt_environment(settings: Settings, as_of: dt.date | None = None, increments
         "WATERSHED_THREADS": str(settings.threads),
         "DBT_TARGET_PATH": str(settings.home / "dbt"),
         "DBT_LOG_PATH": str(settings.home / "dbt"),
+        # Each statement of SQL, which is the default, would be 10 MB that nobody reads.
+        "DBT_LOG_LEVEL_FILE": "info",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
     if as_of:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestration.dbt_arguments import PARSED
 from orchestration.quick_imports import quick_imports
@@ -28,6 +28,26 @@ def parsed_project(place: Path) -> Manifest:
     return manifest
 
 
+def spare_unread_events() -> None:
+    """Have dbt drop an event that none of its loggers writes down, before it is made into lines.
+
+    By itself it makes a message of each SQL statement, and of each message a line of JSON for every logger, and only
+    then asks for the level: a seventh of the time of a build.
+    """
+    from dbt_common.events.base_types import EventLevel
+    from dbt_common.events.event_manager import EventManager
+
+    fire = EventManager.fire_event
+    details = {EventLevel.DEBUG, EventLevel.TEST}
+
+    def fire_if_read(manager: EventManager, e: Any, level: EventLevel | None = None, *others: Any, **named: Any) -> None:
+        if (level or e.level_tag()) in details and not any(logger.level in details for logger in manager.loggers):
+            return
+        fire(manager, e, level, *others, **named)
+
+    EventManager.fire_event = fire_if_read  # type: ignore[method-assign]
+
+
 def main() -> None:
     """The command; exit codes are dbt's."""
     # The project itself stays to the end too: looking through it took a tenth of the time.
@@ -35,6 +55,7 @@ def main() -> None:
         from dbt.cli.main import cli
 
         manifest = parsed_project(Path(os.environ[PARSED]))
+        spare_unread_events()
     cli(obj={"manifest": manifest}, prog_name="dbt")
 
 

@@ -13,8 +13,11 @@
 {% macro increment_plan() -%}
     {%- set folder = env_var('WATERSHED_INCREMENTS', '') if execute else '' -%}
     {%- if not folder -%}{{ return({}) }}{%- endif -%}
-    {%- set text = run_query("select content from read_text('" ~ folder ~ "/plan.json')").rows[0][0] -%}
-    {{ return(fromjson(text).get(model.name, {})) }}
+    {%- if 'increment_plan' not in model -%}
+        {%- set text = run_query("select content from read_text('" ~ folder ~ "/plan.json')").rows[0][0] -%}
+        {%- do model.update({'increment_plan': fromjson(text).get(model.name, {})}) -%}
+    {%- endif -%}
+    {{ return(model['increment_plan']) }}
 {%- endmacro %}
 
 {#- What a model does about an entity: {'step': same | added | rebuilt, 'batches': the new ones, 'after': the last day seen}. -#}

@@ -16,16 +16,32 @@
 {%- endmacro %}
 
 {#-
-  Said at the top of a model, outside of all conditions, so that dbt builds the one that knows before it. Only while dbt
-  parses: a unit test, which is never an increment, then need not give that model.
+  Said at the top of a model, outside of all conditions: what makes it one that goes by reach, and that dbt builds the
+  one that knows before it. The latter only while dbt parses: a unit test, which is never an increment, then need not
+  give that model.
 -#}
 {% macro go_by_reach() -%}
+    {{- config(
+        materialized='incremental',
+        incremental_strategy='append',
+        on_schema_change='fail',
+        pre_hook='{{ forget_reached() }}',
+        post_hook='{{ remember_reached() }}'
+    ) -}}
     {%- if not execute -%}{%- do customers_reached() -%}{%- endif -%}
 {%- endmacro %}
 
 {#- Build up to which this model has taken up what was reached; none where that cannot be continued. -#}
 {% macro taken_up_build() -%}
     {%- if not execute or not env_var('WATERSHED_INCREMENTS', '') -%}{{ return(none) }}{%- endif -%}
+    {#- dbt asks whether a model is incremental some ten times: the warehouse is asked once. -#}
+    {%- if 'taken_up_build' not in model -%}
+        {%- do model.update({'taken_up_build': read_taken_up_build()}) -%}
+    {%- endif -%}
+    {{ return(model['taken_up_build']) }}
+{%- endmacro %}
+
+{% macro read_taken_up_build() -%}
     {%- set marks = load_cached_relation(this.incorporate(path={'identifier': this.identifier ~ '__contents'})) -%}
     {%- if marks is none -%}{{ return(none) }}{%- endif -%}
     {%- set query -%}

@@ -1,11 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook='{{ forget_reached() }}',
-    post_hook='{{ remember_reached() }}'
-) }}
-{%- do go_by_reach() -%}
+{{ go_by_reach() }}
 
 -- Lines of one receipt may carry different identifiers (a card scanned after the first line), and a faulty
 -- source may mix currencies in one order: both are settled here, once, for the lines and the orders.

@@ -1,11 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook='{{ forget_reached() }}',
-    post_hook='{{ remember_reached() }}'
-) }}
-{%- do go_by_reach() -%}
+{{ go_by_reach() }}
 {%- set thresholds = [
     'churned_from_date', 'dormant_from_date', 'overdue_from_date', 'complaint_from_date', 'loyal_until_date',
     'advocate_until_date', 'new_until_date', 'considering_until_date'

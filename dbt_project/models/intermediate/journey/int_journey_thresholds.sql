@@ -1,11 +1,4 @@
-{{ config(
-    materialized='incremental',
-    incremental_strategy='append',
-    on_schema_change='fail',
-    pre_hook='{{ forget_reached() }}',
-    post_hook='{{ remember_reached() }}'
-) }}
-{%- do go_by_reach() -%}
+{{ go_by_reach() }}
 {%- set late_from = add_days('last_purchase_date', 'dormant_after_days + 1') -%}
 {%- set quiet_from = add_days('last_activity_date', var('dormant_quiet_days')) -%}
 {%- set frequent_until = add_days('loyal_since_date', var('loyalty_window_days')) -%}
