@@ -1,10 +1,13 @@
 {#-
-  Spells: stretches of events with no gap over session_gap_minutes. Joining spells gives what joining their events
-  would give, because a spell has no longer gap within: so events make spells, and spells make sessions.
+  Spells: stretches of events with no gap over so many minutes. Joining spells gives what joining their events would
+  give, because a spell has no longer gap within: so events make spells, spells make sessions, and pings make visits.
 -#}
 
-{#- CTE numbered: the pieces with the number of the spell that each belongs to, per key, and is_start on its first. -#}
-{% macro joined_spells(pieces, key) -%}
+{#-
+  CTE numbered: the pieces (started_at, ended_at, record_id) with the number of the spell that each belongs to, per key,
+  and is_start on its first.
+-#}
+{% macro joined_spells(pieces, key, gap_minutes) -%}
 preceded as (
     select
         *,
@@ -21,7 +24,7 @@ starts as (
         *,
         case
             when previous_at is null then 1
-            when {{ seconds_between('previous_at', 'started_at') }} > {{ var('session_gap_minutes') * 60 }} then 1
+            when {{ seconds_between('previous_at', 'started_at') }} > {{ gap_minutes * 60 }} then 1
             else 0
         end as is_start
     from preceded

@@ -19,7 +19,7 @@ spells as (
     from {{ reached_rows('identified') }}
 ),
 
-{{ joined_spells('spells', 'visitor') }},
+{{ joined_spells('spells', 'visitor', var('session_gap_minutes')) }},
 
 sessions as (
     select

@@ -50,7 +50,7 @@ pieces as (
     {% endif %}
 ),
 
-{{ joined_spells('pieces', 'spell_key') }}
+{{ joined_spells('pieces', 'spell_key', var('session_gap_minutes')) }}
 
 select
     spell_key,

@@ -32,59 +32,30 @@ pings as (
         store_id,
         visitor,
         device_id,
-        entered_at,
-        min(visit_id) as visit_id,
+        entered_at as started_at,
+        entered_at as ended_at,
+        min(visit_id) as record_id,
         min(store_type) as store_type
     from reached
     where is_ping
     group by customer_id, source, store_id, visitor, device_id, entered_at
 ),
 
-preceded as (
-    select
-        *,
-        lag(entered_at) over (
-            partition by source, store_id, visitor, customer_id
-            order by entered_at asc
-        ) as previous_at
-    from pings
-),
-
-starts as (
-    select
-        *,
-        case
-            when previous_at is null then 1
-            when {{ seconds_between('previous_at', 'entered_at') }} > {{ var('visit_gap_minutes') * 60 }} then 1
-            else 0
-        end as is_start
-    from preceded
-),
-
-numbered as (
-    select
-        *,
-        sum(is_start) over (
-            partition by source, store_id, visitor, customer_id
-            order by entered_at asc
-            rows between unbounded preceding and current row
-        ) as visit_number
-    from starts
-),
+{{ joined_spells('pings', 'source, store_id, visitor, customer_id', var('visit_gap_minutes')) }},
 
 visits as (
     select
         customer_id,
         source,
-        max(case when is_start = 1 then visit_id end) as visit_id,
+        max(case when is_start = 1 then record_id end) as visit_id,
         device_id,
         store_id,
         max(case when is_start = 1 then store_type end) as store_type,
-        min(entered_at) as entered_at,
-        max(entered_at) as exited_at,
+        min(started_at) as entered_at,
+        max(ended_at) as exited_at,
         count(*) as pings
     from numbered
-    group by customer_id, source, store_id, visitor, device_id, visit_number
+    group by customer_id, source, store_id, visitor, device_id, spell_number
 
     union all
 
