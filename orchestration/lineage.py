@@ -7,7 +7,6 @@ a second for all models, and no connection.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ _TABLES = ("model", "seed", "source")
 
 
 def column_lineage(
-    manifest_file: Path,
+    manifest: Mapping[str, Any],
     target: Path,
     translator: DagsterDbtTranslator,
     known: Mapping[tuple[str, str], Iterable[str]],
@@ -34,7 +33,6 @@ def column_lineage(
     from sqlglot.errors import SqlglotError
     from sqlglot.schema import MappingSchema
 
-    manifest = json.loads(manifest_file.read_text(encoding="utf-8"))
     nodes = {
         key: node for key, node in (manifest["nodes"] | manifest["sources"]).items() if node["resource_type"] in _TABLES
     }

@@ -57,13 +57,14 @@ def warehouse_assets(settings: Settings, contracts: Contracts, manifest: Path) -
     known = json.loads(manifest.read_text(encoding="utf-8"))
     observe, model, value_marts = split_at(known, READ_BY_IDENTITY, "value")
     return [
-        _dbt_step(settings, contracts, manifest, "observe", observe),
-        _dbt_step(settings, contracts, manifest, "model", model),
-        _dbt_step(settings, contracts, manifest, "value_marts", value_marts),
+        _dbt_step(settings, contracts, known, name, select)
+        for name, select in (("observe", observe), ("model", model), ("value_marts", value_marts))
     ]
 
 
-def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: str, select: str) -> dg.AssetsDefinition:
+def _dbt_step(
+    settings: Settings, contracts: Contracts, manifest: Mapping[str, Any], name: str, select: str
+) -> dg.AssetsDefinition:
     def build(
         context: dg.AssetExecutionContext, dbt: DbtCliResource, run_lock: RunLock, day: dt.date | None
     ) -> Iterator[Any]:
@@ -116,14 +117,13 @@ def _dbt_step(settings: Settings, contracts: Contracts, manifest: Path, name: st
 
 
 def _planned_increments(
-    context: dg.AssetExecutionContext, settings: Settings, manifest: Path, day: dt.date | None
+    context: dg.AssetExecutionContext, settings: Settings, manifest: Mapping[str, Any], day: dt.date | None
 ) -> Path | None:
     """Folder of the plan of what the incremental models may keep; None where there is no day to build for."""
     if day is None:
         return None
     folder = settings.home / "dbt" / "increments"
-    models = incremental_models(json.loads(manifest.read_text(encoding="utf-8")))
-    plan = plan_increments(settings, models, read_inputs(settings, day), day, folder)
+    plan = plan_increments(settings, incremental_models(manifest), read_inputs(settings, day), day, folder)
     for model, steps in plan.items():
         context.log.debug(f"{model}: " + ", ".join(f"{entity} {step}" for entity, step in steps.items()))
     return folder
