@@ -40,10 +40,10 @@ def spare_unread_events() -> None:
     fire = EventManager.fire_event
     details = {EventLevel.DEBUG, EventLevel.TEST}
 
-    def fire_if_read(manager: EventManager, e: Any, level: EventLevel | None = None, *others: Any, **named: Any) -> None:
+    def fire_if_read(manager: EventManager, e: Any, level: EventLevel | None = None, *others: Any, **more: Any) -> None:
         if (level or e.level_tag()) in details and not any(logger.level in details for logger in manager.loggers):
             return
-        fire(manager, e, level, *others, **named)
+        fire(manager, e, level, *others, **more)
 
     EventManager.fire_event = fire_if_read  # type: ignore[method-assign]
 

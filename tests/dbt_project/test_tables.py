@@ -1,0 +1,72 @@
+"""A table takes the place of its former self in one step, and what its rows lack is found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.dbt_project.project import Build
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
+
+CURRENCIES = "intermediate.int_customer_currencies"
+RELATIONS = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal UNION ALL"
+RELATIONS += " SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+
+
+@pytest.fixture
+def copied(told: Build, tmp_path: Path) -> Build:
+    """The story's warehouse, to be changed at will."""
+    warehouse = tmp_path / "warehouse.duckdb"
+    warehouse.write_bytes(told.warehouse.read_bytes())
+    return Build(told.lake, warehouse)
+
+
+def _change(build: Build, *statements: str) -> None:
+    with duckdb.connect(str(build.warehouse)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _rows(build: Build) -> list[tuple]:
+    return build.rows(f"FROM {CURRENCIES} ORDER BY ALL")
+
+
+@pytest.mark.parametrize("former", ["TABLE", "VIEW", None])
+def test_a_table_takes_the_place_of_whatever_was_there(copied: Build, former: str | None) -> None:
+    right, relations = _rows(copied), sorted(copied.rows(RELATIONS))
+    assert right
+    _change(copied, f"DROP TABLE {CURRENCIES}")
+    if former:
+        _change(copied, f"CREATE {former} {CURRENCIES} AS SELECT 1 AS other")
+    copied.dbt("run", "--select", "int_customer_currencies")
+    assert _rows(copied) == right
+    assert sorted(copied.rows(RELATIONS)) == relations
+
+
+def test_a_table_that_cannot_be_built_stays_as_it_was(copied: Build) -> None:
+    right, relations = _rows(copied), sorted(copied.rows(RELATIONS))
+    # Found while the rows are written, when the former table is gone for this transaction.
+    orders = "intermediate.int_orders_identified"
+    _change(
+        copied,
+        f"ALTER TABLE {orders} RENAME TO aside",
+        f"CREATE VIEW {orders} AS SELECT * REPLACE (CASE WHEN lines > 0 THEN error('no lines') END AS lines)"
+        " FROM intermediate.aside",
+    )
+    with pytest.raises(AssertionError, match="no lines"):
+        copied.dbt("run", "--select", "int_customer_currencies")
+    _change(copied, f"DROP VIEW {orders}", f"ALTER TABLE intermediate.aside RENAME TO {orders.partition('.')[2]}")
+    assert _rows(copied) == right
+    assert sorted(copied.rows(RELATIONS)) == relations
+
+
+@pytest.mark.parametrize("column", ["primary_channel", "journey_since_date"])
+def test_a_value_that_is_missing_fails_the_one_test_for_all_columns(copied: Build, column: str) -> None:
+    select = ("test", "--select", "customer_360,test_name:complete")
+    copied.dbt(*select)
+    _change(copied, f"UPDATE marts.customer_360 SET {column} = NULL WHERE rowid = 0")
+    with pytest.raises(AssertionError, match="complete_customer_360"):
+        copied.dbt(*select)
