@@ -1,4 +1,4 @@
-"""A table takes the place of its former self in one step, and what its rows lack is found."""
+"""Tables and views take the place of their former selves in one step, and what rows lack is found."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.dbt_project.project import Build
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dbt_project")]
 
 CURRENCIES = "intermediate.int_customer_currencies"
-RELATIONS = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal UNION ALL"
-RELATIONS += " SELECT schema_name || '.' || table_name FROM duckdb_tables()"
+RELATIONS = "SELECT 'view ' || schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal UNION ALL"
+RELATIONS += " SELECT 'table ' || schema_name || '.' || table_name FROM duckdb_tables()"
 
 
 @pytest.fixture
@@ -35,14 +35,16 @@ def _rows(build: Build) -> list[tuple]:
 
 
 @pytest.mark.parametrize("former", ["TABLE", "VIEW", None])
-def test_a_table_takes_the_place_of_whatever_was_there(copied: Build, former: str | None) -> None:
-    right, relations = _rows(copied), sorted(copied.rows(RELATIONS))
+@pytest.mark.parametrize("model", ["int_customer_currencies", "int_journey_purchases"])
+def test_tables_and_views_take_the_place_of_whatever_was_there(copied: Build, model: str, former: str | None) -> None:
+    query, place = f"FROM intermediate.{model} ORDER BY ALL", f"intermediate.{model}"
+    right, relations = copied.rows(query), sorted(copied.rows(RELATIONS))
     assert right
-    _change(copied, f"DROP TABLE {CURRENCIES}")
+    _change(copied, f"DROP {'TABLE' if model.endswith('currencies') else 'VIEW'} {place}")
     if former:
-        _change(copied, f"CREATE {former} {CURRENCIES} AS SELECT 1 AS other")
-    copied.dbt("run", "--select", "int_customer_currencies")
-    assert _rows(copied) == right
+        _change(copied, f"CREATE {former} {place} AS SELECT 1 AS other")
+    copied.dbt("run", "--select", model)
+    assert copied.rows(query) == right
     assert sorted(copied.rows(RELATIONS)) == relations
 
 
