@@ -6,8 +6,7 @@ import io
 
 import pytest
 from dbt.adapters.events.types import SQLQuery
-from dbt_common.events import event_manager
-from dbt_common.events.base_types import EventLevel
+from dbt_common.events.base_types import EventLevel, msg_from_base_event
 from dbt_common.events.event_manager import EventManager
 from dbt_common.events.logger import LineFormat, LoggerConfig
 from dbt_common.events.types import Note
@@ -38,9 +37,9 @@ def test_what_is_read_is_written_and_nothing_else_is_made_into_lines(
     monkeypatch.setattr(EventManager, "fire_event", EventManager.fire_event)
     spare_unread_events()
     made = []
-    make = event_manager.msg_from_base_event
     monkeypatch.setattr(
-        event_manager, "msg_from_base_event", lambda event, level: (made.append(event), make(event, level))[1]
+        "dbt_common.events.event_manager.msg_from_base_event",
+        lambda event, level: (made.append(event), msg_from_base_event(event, level))[1],
     )
     written = _written(level)
     assert all(text in written for text in wanted)
