@@ -42,7 +42,7 @@ def test_a_build_whose_checks_failed_has_no_back_door(tmp_path: Path) -> None:
     outcome = run_daily(shop.settings)
 
     assert not outcome.success
-    assert [name for name in outcome.failed_checks if name.startswith("marts/load_audit: not_null")]
+    assert [name for name in outcome.failed_checks if name.startswith("marts/load_audit: complete_load_audit")]
     with duckdb.connect(str(shop.settings.warehouse), read_only=True) as connection:
         assert connection.execute("SELECT rows_read FROM marts.load_audit").fetchone() == (20,)
     assert not shop.settings.published.exists()
