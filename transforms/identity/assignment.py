@@ -40,7 +40,7 @@ class Changes:
 def assign_customers(connection: duckdb.DuckDBPyConnection, secret: bytes, as_of: date, run_id: str) -> Changes:
     """Give every cluster a customer id.
 
-    Reads ``linked`` (node, cluster, type, value, identifier_key, first_seen_at) and the last state:
+    Reads ``linked`` (node, cluster, level, type, value, identifier_key, first_seen_at) and the last state:
     ``last_registry``, ``last_issued``, ``last_aliases`` as in :mod:`transforms.identity.store`.
     Makes ``customer_of_cluster`` (cluster, customer_id), and ``registry``, ``issued`` and ``aliases`` of this run.
     """
@@ -64,9 +64,9 @@ def _found_clusters(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE founders AS
         SELECT cluster, type, value,
-               row_number() OVER (ORDER BY first_seen_at, node) AS founded -- nodes are numbered by type and value
+               row_number() OVER (ORDER BY first_seen_at, level, value) AS founded
         FROM linked
-        WHERE node IN (SELECT arg_min(node, row(first_seen_at, node)) FROM linked GROUP BY cluster)
+        WHERE node IN (SELECT arg_min(node, row(first_seen_at, level, value)) FROM linked GROUP BY cluster)
     """)
 
 

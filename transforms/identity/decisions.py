@@ -31,7 +31,7 @@ on what grounds, and the version of the model that says so."""
 
 Linker = Callable[[duckdb.DuckDBPyConnection], pa.Table]
 """Finds links that no identifier makes. It is called when the identifiers have made their clusters, with a connection
-that holds ``resolved`` (identity_key, cluster), and must leave its tables alone."""
+that holds ``resolved`` (identity_key, cluster: any number that tells it), and must leave its tables alone."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +115,31 @@ class Guarded:
         """Make room for so many observations in all; new ones have no cluster."""
         new = np.full(rows - len(self.row_cluster), -1, np.int32)
         self.row_cluster = np.concatenate([self.row_cluster, new])
+
+    def add(self, other: Guarded, number: npt.NDArray[np.integer], new: int) -> None:
+        """Put what was found of other components behind it.
+
+        :param number: what each of the other's nodes is here; nodes of both join nobody.
+        :param new: how many of these come behind all that are here.
+        """
+        rows, reasons = len(self.row_cluster), len(self.reasons)
+        labels = [self.cluster, self.row_cluster, np.array(self.tenure_cluster, dtype=np.int32)]
+        first = max(int(label.max(initial=-1)) for label in labels) + 1
+        self.cluster = np.concatenate([self.cluster, np.full(new, -1, np.int32)])
+        self.reason = np.concatenate([self.reason, np.full(new, -1, np.int16)])
+        linked, contested = other.cluster >= 0, other.reason >= 0
+        self.cluster[number[linked]] = other.cluster[linked] + first
+        self.reason[number[contested]] = other.reason[contested] + reasons
+        self.reasons += other.reasons
+        self.refused_merges += other.refused_merges
+        moved = np.where(other.row_cluster >= 0, other.row_cluster + first, -1).astype(np.int32)
+        self.row_cluster = np.concatenate([self.row_cluster, moved])
+        self.tenures += [replace(tenure, node=int(number[tenure.node])) for tenure in other.tenures]
+        self.tenure_cluster += [cluster + first if cluster >= 0 else -1 for cluster in other.tenure_cluster]
+        cut_rows, cut_nodes, why = other.cut
+        both = zip(self.cut, (cut_rows + rows, number[cut_nodes].astype(np.int64), why), strict=True)
+        here, there, whys = (np.concatenate(parts) for parts in both)
+        self.cut = (here, there, whys)
 
     def contest(self, nodes: npt.NDArray[np.integer], reason: str) -> None:
         """Take nodes out of every cluster."""

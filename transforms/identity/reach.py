@@ -28,6 +28,9 @@ from transforms.identity.store import IdentityStore, rows_of
 MOST = 0.3
 """Share of changed observations from which on everything is worked out anew: it costs no more, and tidies up."""
 
+FURTHER = "further"
+"""Table of the identity keys of observations that only links reach."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -101,11 +104,11 @@ def find_reach(
 def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore, likely: pa.Table) -> bool:
     """Touch the components of links that a model has found for the first time, or finds no more.
 
-    Makes ``likely_now``, ``likely_then`` and ``new_links``.
+    Makes ``likely_now``, ``likely_then`` and ``new_links``; and :data:`FURTHER` of the observations that are to be
+    resolved too, and adds them to ``reached``.
 
-    :return: whether there is more to resolve than before.
+    :return: whether there are any.
     """
-    before = _touched(connection)
     connection.register("likely", likely.select(list(LINK_COLUMNS)).cast(pa.schema(list(LINK_COLUMNS.items()))))
     connection.execute("CREATE OR REPLACE TEMP TABLE likely_now AS FROM likely")
     connection.unregister("likely")
@@ -137,8 +140,13 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
         SELECT * FROM likely_now WHERE ({columns}) NOT IN (SELECT ({columns}) FROM likely_then)
     """)
     _touch_records(connection, store, "SELECT left_record FROM new_links UNION SELECT right_record FROM new_links")
-    _find_reached(connection)
-    return _touched(connection) > before
+    [(further,)] = connection.execute(f"""
+        CREATE OR REPLACE TEMP TABLE {FURTHER} AS
+        SELECT identity_key FROM last_seen JOIN today USING (fingerprint, identity_key)
+        WHERE component IN (SELECT component FROM touched) AND identity_key NOT IN (SELECT identity_key FROM reached)
+    """).fetchall()
+    connection.execute(f"INSERT INTO reached SELECT identity_key FROM {FURTHER}")
+    return further > 0
 
 
 def links_within(connection: duckdb.DuckDBPyConnection) -> pa.Table:
@@ -223,8 +231,3 @@ def _find_reached(connection: duckdb.DuckDBPyConnection) -> None:
         SELECT identity_key FROM last_seen JOIN today USING (fingerprint, identity_key)
         WHERE component IN (SELECT component FROM touched)
     """)
-
-
-def _touched(connection: duckdb.DuckDBPyConnection) -> int:
-    [(count,)] = connection.execute("SELECT count(DISTINCT component) FROM touched").fetchall()
-    return count

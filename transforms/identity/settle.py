@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import duckdb
 import numpy as np
-import pyarrow as pa
 
 from transforms.identity.assignment import Changes, assign_customers
 from transforms.identity.decisions import gather_links, judged_overrides, note_links, read_decisions
 from transforms.identity.edges import build_nodes, count_held, days_seen, graph, read_observations, sum_sightings
+from transforms.identity.further import add_observations
 from transforms.identity.guard import guarded_clusters
 from transforms.identity.keys import define_keyed_hash
 from transforms.identity.limits import Guarded, Limits
@@ -21,7 +21,7 @@ from transforms.identity.outcome import make_links, make_outcome, store_clusters
 from transforms.identity.overrides import Verdict
 from transforms.identity.place import place
 from transforms.identity.plan import Clock, Plan
-from transforms.identity.reach import WHOLE, Reach, find_reach, links_within, widen
+from transforms.identity.reach import FURTHER, WHOLE, Reach, find_reach, links_within, widen
 from transforms.identity.store import IdentityStore
 
 
@@ -57,30 +57,28 @@ def settle(
     define_keyed_hash(connection, secret)
     with clock.step("compare"):
         reach = WHOLE if is_whole else find_reach(connection, plan, store, plan.circumstances(secret))
-    likely: pa.Table | None = None
-    while True:
-        with clock.step("read"):
-            read_observations(connection, warehouse, plan.phone_regions, reach.observations)
-        with clock.step("normalise"):
-            build_nodes(connection, policy, clock.progress)
-        with clock.step("cluster"):
-            decisions = read_decisions(connection, warehouse, plan.overrides, policy, plan.phone_regions, plan.as_of)
-            matrix, level_of_node = graph(connection, policy)
-            guarded = guarded_clusters(matrix, level_of_node, policy, days_seen(connection), decisions.apart)
-        with clock.step("link"):
-            _label_rows(connection, guarded, reach, plan.linker is not None)
-            if plan.linker and likely is None:
-                likely = plan.linker(connection)
-                # What a model sees anew may join customers whom nothing else has touched.
-                if not reach.is_whole and widen(connection, plan, store, likely):
-                    continue
-            within = likely if likely is None or reach.is_whole else links_within(connection)
-            edges = gather_links(connection, warehouse, decisions, within)
-            guarded.add_rows(count_held(connection))
-            refused = join_linked(edges, guarded, level_of_node, Limits.of(policy), decisions.apart)
-            note_links(connection, refused)
-            verdicts = judged_overrides(decisions, refused)
-        break
+    with clock.step("read"):
+        read_observations(connection, warehouse, plan.phone_regions, reach.observations)
+    with clock.step("normalise"):
+        build_nodes(connection, policy, clock.progress)
+    with clock.step("cluster"):
+        decisions = read_decisions(connection, warehouse, plan.overrides, policy, plan.phone_regions, plan.as_of)
+        matrix, level_of_node = graph(connection, policy)
+        guarded = guarded_clusters(matrix, level_of_node, policy, days_seen(connection), decisions.apart)
+    with clock.step("link"):
+        _label_rows(connection, guarded, reach, plan.linker is not None)
+        likely = plan.linker(connection) if plan.linker else None
+        # What a model sees anew may join customers whom nothing else has touched.
+        if likely is not None and not reach.is_whole:
+            if widen(connection, plan, store, likely):
+                matrix, level_of_node = add_observations(connection, plan, FURTHER, matrix, level_of_node, guarded)
+                _label_rows(connection, guarded, reach, True)
+            likely = links_within(connection)
+        edges = gather_links(connection, warehouse, decisions, likely)
+        guarded.add_rows(count_held(connection))
+        refused = join_linked(edges, guarded, level_of_node, Limits.of(policy), decisions.apart)
+        note_links(connection, refused)
+        verdicts = judged_overrides(decisions, refused)
     with clock.step("assign"):
         sum_sightings(connection, policy)
         store_clusters(connection, guarded)
@@ -110,6 +108,5 @@ def _label_rows(connection: duckdb.DuckDBPyConnection, guarded: Guarded, reach: 
     """
     connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW resolved AS
-        SELECT identity_key, CAST(dense_rank() OVER (ORDER BY label) - 1 AS INTEGER) AS cluster
-        FROM (SELECT identity_key, label FROM by_identifiers {"" if reach.is_whole else kept})
+        SELECT identity_key, label AS cluster FROM by_identifiers {"" if reach.is_whole else kept}
     """)

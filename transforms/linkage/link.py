@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -46,10 +47,19 @@ def profile_linker(
     policy = policy or load_policy(settings.linkage_policy)
 
     def link(identities: duckdb.DuckDBPyConnection) -> pa.Table:
-        resolved = identities.sql("SELECT identity_key, min(cluster) AS cluster FROM resolved GROUP BY 1")
-        return link_profiles(settings, run_id, resolved.to_arrow_table(), policy, progress)
+        return link_profiles(settings, run_id, _of_profiles(identities, settings.warehouse), policy, progress)
 
     return link
+
+
+def _of_profiles(identities: duckdb.DuckDBPyConnection, warehouse: Path) -> pa.Table:
+    """``identity_key`` and ``cluster``, numbered from 0, of what profiles hold."""
+    with _profiled(identities, warehouse) as attributes:
+        return identities.sql(f"""
+            SELECT identity_key, CAST(dense_rank() OVER (ORDER BY cluster) - 1 AS INTEGER) AS cluster
+            FROM (SELECT identity_key, min(cluster) AS cluster FROM resolved
+                  WHERE identity_key IN (SELECT identity_key FROM {attributes}) GROUP BY identity_key)
+        """).to_arrow_table()
 
 
 def link_profiles(
@@ -119,11 +129,18 @@ def _programs() -> list[str]:
 
 
 def _read_attributes(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> None:
+    with _profiled(connection, warehouse) as attributes:
+        connection.execute(f"CREATE TEMP TABLE attributes AS FROM {attributes}")
+
+
+@contextmanager
+def _profiled(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> Iterator[str]:
+    """Attach the warehouse read-only, and give the name of its profiles; it is let go at the end."""
     if not warehouse.exists():
         raise FileNotFoundError(f"{warehouse}: there is no warehouse yet, build int_profile_attributes first")
     connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
     try:
-        connection.execute(f"CREATE TEMP TABLE attributes AS FROM warehouse.{ATTRIBUTES}")
+        yield f"warehouse.{ATTRIBUTES}"
     finally:
         connection.execute("DETACH warehouse")
 
