@@ -18,6 +18,7 @@ from transforms.identity.limits import CUTS, Guarded
 from transforms.identity.masking import masked_expression
 from transforms.identity.outcome import RECORD
 from transforms.identity.policy import Policy
+from transforms.identity.public import PUBLIC
 from transforms.sql import identifier, literal
 
 TOGETHER = "seen_together"
@@ -55,7 +56,10 @@ def _make_pairs(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:
     ]
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE pairs AS
-        WITH usable AS (SELECT node, cluster IS NOT NULL AS links FROM keyed WHERE status IN ('linked', 'contested')),
+        WITH usable AS (
+            SELECT node, cluster IS NOT NULL AS links, status = '{PUBLIC}' AS is_public
+            FROM keyed WHERE status IN ('linked', 'contested', '{PUBLIC}')
+        ),
         seen AS (
             SELECT p.*, c.cluster,
                    a.links AND b.links AND x.node IS NULL AND y.node IS NULL AND c.cluster IS NOT NULL AS holds
@@ -64,6 +68,7 @@ def _make_pairs(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:
             LEFT JOIN clustered c USING (observation)
             LEFT JOIN cut x ON x.observation = p.observation AND x.node = p.left_node
             LEFT JOIN cut y ON y.observation = p.observation AND y.node = p.right_node
+            WHERE NOT (a.is_public AND b.is_public) -- what stands beside both is of many components
         )
         SELECT '{TOGETHER}' AS rule, left_node, right_node, cluster, holds,
                array_to_string(list_sort(list(DISTINCT source)), ',') AS sources,
@@ -134,8 +139,9 @@ def _make_edges(connection: duckdb.DuckDBPyConnection) -> None:
                CASE WHEN p.holds THEN 'linked' ELSE 'refused' END AS status,
                CASE WHEN NOT p.holds THEN {why} END AS reason,
                s.side IS NOT NULL AS is_bridge, coalesce(s.side, 0) AS bridge_side, p.probability, p.sources, p.records,
-               p.first_seen_at, p.last_seen_at, d.component
-        FROM pairs p JOIN component_of_node d ON d.node = p.left_node
+               p.first_seen_at, p.last_seen_at, coalesce(d.component, e.component) AS component
+        FROM pairs p
+        LEFT JOIN component_of_node d ON d.node = p.left_node LEFT JOIN component_of_node e ON e.node = p.right_node
         JOIN shown l ON l.node = p.left_node JOIN shown r ON r.node = p.right_node
         LEFT JOIN customer_of_cluster c ON c.cluster = p.cluster LEFT JOIN sides s ON s.pair = p.pair
     """)
@@ -190,19 +196,27 @@ def _make_refusals(connection: duckdb.DuckDBPyConnection, guarded: Guarded, poli
         CREATE OR REPLACE TEMP VIEW refusals AS
         WITH cells AS ({cells}),
         refused AS (
-            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at, NULL AS why
-            FROM cells e JOIN keyed k USING (node) LEFT JOIN clustered c USING (observation)
+            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at, NULL AS why, p.component
+            FROM cells e JOIN keyed k USING (node) JOIN component_of_node p USING (node)
+            LEFT JOIN clustered c USING (observation)
             WHERE k.status = 'contested'
             UNION ALL
-            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at, cut.why
-            FROM cells e JOIN cut USING (observation, node) LEFT JOIN clustered c USING (observation)
+            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at, cut.why, p.component
+            FROM cells e JOIN cut USING (observation, node) JOIN component_of_node p USING (node)
+            LEFT JOIN clustered c USING (observation)
+            UNION ALL
+            -- Whom nobody is known by in many components would be many rows of one value.
+            SELECT e.node, c.cluster, e.records, e.first_seen_at, e.last_seen_at, NULL, p.component
+            FROM cells e JOIN keyed k USING (node) JOIN clustered c USING (observation)
+            JOIN component_of_cluster p ON p.cluster = c.cluster
+            WHERE k.status = '{PUBLIC}'
         )
         SELECT s.type AS identifier_type, s.identifier_key, s.shown AS identifier_masked, m.customer_id,
                CAST(NULL AS VARCHAR) AS other_customer_id, 'identifier' AS rule,
                coalesce(s.reason, r.why) AS reason,
                CAST(NULL AS DOUBLE) AS probability, CAST(sum(r.records) AS BIGINT) AS records,
                min(r.first_seen_at) AS first_seen_at, max(r.last_seen_at) AS last_seen_at, component
-        FROM refused r JOIN shown s USING (node) JOIN component_of_node USING (node)
+        FROM refused r JOIN shown s USING (node)
         LEFT JOIN customer_of_cluster m ON m.cluster = r.cluster
         GROUP BY ALL
         UNION ALL

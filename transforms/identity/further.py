@@ -14,6 +14,7 @@ from transforms.identity.edges import build_nodes, count_held, days_seen, graph,
 from transforms.identity.guard import guarded_clusters
 from transforms.identity.limits import Guarded
 from transforms.identity.plan import Plan
+from transforms.identity.public import mark_public
 from transforms.sql import identifier
 
 Levels = npt.NDArray[np.int8]
@@ -35,6 +36,7 @@ def add_observations(
         connection.execute(f"ALTER TABLE {table} RENAME TO first_{table}")
     read_observations(connection, plan.settings.warehouse, plan.phone_regions, only)
     build_nodes(connection, plan.policy)
+    mark_public(connection)
     more, more_levels = graph(connection, plan.policy)
     found = guarded_clusters(more, more_levels, plan.policy, days_seen(connection))
     # Both may hold a value that joins nobody.

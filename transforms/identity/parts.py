@@ -10,6 +10,7 @@ import duckdb
 
 from transforms.identity.masking import masked_expression
 from transforms.identity.place import NOBODYS
+from transforms.identity.public import PUBLIC
 from transforms.identity.reach import Reach
 from transforms.identity.store import (
     PARTED,
@@ -25,7 +26,12 @@ from transforms.sql import literal
 GROWN = 0.5
 """Share of the base's observations beyond which the delta is written into a new base."""
 
-_FRESH = {"identifiers": "usable_identifiers", "observations": "seen", "registry": "placed_registry"}
+_FRESH = {
+    "identifiers": "usable_identifiers",
+    "observations": "seen",
+    "public": "public_rows",
+    "registry": "placed_registry",
+}
 _UNTOUCHED = "component NOT IN (SELECT component FROM touched)"
 
 
@@ -70,10 +76,11 @@ def _is_grown(connection: duckdb.DuckDBPyConnection, last: Path) -> bool:
 
 
 def _blocked(folder: Path) -> str:
-    """Query of blocked identifiers: of no component, so all are summed up in each run."""
+    """Query of blocked and public identifiers: of no component, so all are summed up in each run."""
     return f"""
         SELECT identifier_type, identifier_value, identifier_key,
-               {masked_expression("identifier_type", "identifier_value")}, NULL, status, reason,
+               {masked_expression("identifier_type", "identifier_value")}, NULL,
+               CASE status WHEN '{PUBLIC}' THEN 'contested' ELSE status END, reason,
                min(first_seen_at), max(last_seen_at),
                array_to_string(list_sort(list_distinct(flatten(list(string_split(sources, ','))))), ','),
                CAST(sum(records) AS BIGINT), CAST('{NOBODYS}' AS UUID)

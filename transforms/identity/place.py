@@ -3,8 +3,8 @@
 Identifiers that ever met are of one component, also those that a guard has kept apart, and so are the two ends of a
 link and identifiers that share a customer id, of today or of former days. Nothing that a run decides within a component
 depends on what lies outside it, so a later run may keep it as it is until something touches it
-(:mod:`transforms.identity.reach`). A blocked value is of no component: it joins nobody, and half of all records may
-hold it.
+(:mod:`transforms.identity.reach`). A blocked or public value is of no component: it joins nobody, and half of all
+records may hold it.
 
 A component is named after its least member by key, as a UUID.
 """
@@ -21,6 +21,9 @@ from transforms.identity.components import Nodes, connected, first_held
 NOBODYS = "00000000-0000-0000-0000-000000000000"
 """Component of what belongs to none: rows that every run makes anew."""
 
+_JOINING = "(SELECT * FROM keyed WHERE status IN ('linked', 'contested'))"
+"""What is of a component by itself; a blocked value that was somebody's is one that is gone."""
+
 Ints = npt.NDArray[np.int64]
 
 
@@ -30,7 +33,8 @@ def place(connection: duckdb.DuckDBPyConnection, matrix: Nodes) -> None:
 
     Needs ``nodes``, ``held``, ``keyed``, ``clustered``, ``customer_of_cluster``, ``tried_links`` and ``registry``.
 
-    :param matrix: observations × types, a node or -1, as the data hold them: nothing contested is left out.
+    :param matrix: observations × types, a node or -1, as the data hold them: of what is contested, only the
+        public is left out.
     """
     nodes, rows, registered = _counts(connection)
     first = np.full(rows, -1, dtype=np.int64)
@@ -57,7 +61,7 @@ def place(connection: duckdb.DuckDBPyConnection, matrix: Nodes) -> None:
             SELECT node AS vertex, identifier_key AS key FROM keyed WHERE status IN ('linked', 'contested')
             UNION ALL
             SELECT {nodes + rows} + rowid, identifier_key FROM registry
-            WHERE identifier_key NOT IN (SELECT identifier_key FROM keyed)
+            WHERE identifier_key NOT IN (SELECT identifier_key FROM {_JOINING})
             UNION ALL
             SELECT {nodes} + observation, md5(identity_key) FROM held JOIN bare_rows USING (observation)
         ),
@@ -83,7 +87,7 @@ def place(connection: duckdb.DuckDBPyConnection, matrix: Nodes) -> None:
     connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW placed_registry AS
         SELECT r.*, p.component
-        FROM (SELECT rowid AS entry, * FROM registry) r LEFT JOIN keyed k USING (identifier_key)
+        FROM (SELECT rowid AS entry, * FROM registry) r LEFT JOIN {_JOINING} k USING (identifier_key)
         JOIN placed p ON p.vertex = coalesce(k.node, {nodes + rows} + r.entry)
     """)
 
@@ -118,7 +122,7 @@ def _ties(connection: duckdb.DuckDBPyConnection, nodes: int, first_registered: i
         WITH entries AS (
             SELECT coalesce(k.node, {first_registered} + r.entry) AS vertex, r.customer_id, r.origin_id,
                    k.cluster IS NOT NULL AS is_linked
-            FROM (SELECT rowid AS entry, * FROM registry) r LEFT JOIN keyed k USING (identifier_key)
+            FROM (SELECT rowid AS entry, * FROM registry) r LEFT JOIN {_JOINING} k USING (identifier_key)
         ),
         ties AS (
             SELECT {nodes} + any_value(observation) AS vertex, customer_id AS id

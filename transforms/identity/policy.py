@@ -24,6 +24,7 @@ class TypePolicy(BaseModel):
     tier: int = Field(ge=1, le=9)
     per_customer: PositiveInt
     shared_beyond: dict[IdentifierType, PositiveInt] = {}
+    public_beyond: dict[IdentifierType, PositiveInt] = {}
     shared_beside: PositiveInt | None = None
     idle_days: PositiveInt | None = None
     alone_days: PositiveInt | None = None
@@ -95,8 +96,9 @@ class Policy(BaseModel):
         if missing:
             raise ValueError(f"types without a policy: {', '.join(sorted(missing))}")
         for name, policy in self.types.items():
-            if name in policy.shared_beyond:
-                raise ValueError(f"{name}: a record holds one {name}, so shared_beyond cannot count them")
+            for counted in ("shared_beyond", "public_beyond"):
+                if name in getattr(policy, counted):
+                    raise ValueError(f"{name}: a record holds one {name}, so {counted} cannot count them")
         return self
 
     @cached_property

@@ -10,7 +10,7 @@ A look back at an earlier day, another policy, key or version, and a day on whic
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -147,6 +147,23 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
     """).fetchall()
     connection.execute(f"INSERT INTO reached SELECT identity_key FROM {FURTHER}")
     return further > 0
+
+
+def touch_components(connection: duckdb.DuckDBPyConnection, components: Sequence[str]) -> bool:
+    """Touch components of the last outcome.
+
+    :return: whether there is more to resolve than before.
+    """
+    before = connection.execute("SELECT count(*) FROM touched").fetchall()
+    connection.execute(
+        "INSERT INTO touched SELECT c FROM (SELECT CAST(unnest($components) AS UUID) AS c)"
+        " WHERE c NOT IN (SELECT component FROM touched)",
+        {"components": list(components)},
+    )
+    if connection.execute("SELECT count(*) FROM touched").fetchall() == before:
+        return False
+    _find_reached(connection)
+    return True
 
 
 def links_within(connection: duckdb.DuckDBPyConnection) -> pa.Table:

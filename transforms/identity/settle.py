@@ -21,7 +21,8 @@ from transforms.identity.outcome import make_links, make_outcome, store_clusters
 from transforms.identity.overrides import Verdict
 from transforms.identity.place import place
 from transforms.identity.plan import Clock, Plan
-from transforms.identity.reach import FURTHER, WHOLE, Reach, find_reach, links_within, widen
+from transforms.identity.public import count_public, find_public, make_public
+from transforms.identity.reach import FURTHER, WHOLE, Reach, find_reach, links_within, touch_components, widen
 from transforms.identity.store import IdentityStore
 
 
@@ -48,8 +49,8 @@ def settle(
     """Work out customers and ids on a scratch connection, of the components that something new touches.
 
     Leaves ``assignments``, ``usable_identifiers``, ``blocked``, ``customers``, ``aliases``, ``links``, ``overrides``,
-    ``linked_records``, ``seen``, ``registry`` and ``issued`` there, and the tables that they are made of; with the
-    ``component`` of each row, and ``touched``, the components of the last outcome that these rows replace.
+    ``linked_records``, ``seen``, ``public_rows``, ``registry`` and ``issued`` there, and the tables that they are made
+    of; with the ``component`` of each row, and ``touched``, the components of the last outcome that these rows replace.
 
     :param is_whole: work out everything.
     """
@@ -57,10 +58,14 @@ def settle(
     define_keyed_hash(connection, secret)
     with clock.step("compare"):
         reach = WHOLE if is_whole else find_reach(connection, plan, store, plan.circumstances(secret))
-    with clock.step("read"):
-        read_observations(connection, warehouse, plan.phone_regions, reach.observations)
-    with clock.step("normalise"):
-        build_nodes(connection, policy, clock.progress)
+    while True:
+        with clock.step("read"):
+            read_observations(connection, warehouse, plan.phone_regions, reach.observations)
+        with clock.step("normalise"):
+            build_nodes(connection, policy, clock.progress)
+            fallen = find_public(connection, policy, None if reach.is_whole else store)
+            if reach.is_whole or not touch_components(connection, fallen):
+                break
     with clock.step("cluster"):
         decisions = read_decisions(connection, warehouse, plan.overrides, policy, plan.phone_regions, plan.as_of)
         matrix, level_of_node = graph(connection, policy)
@@ -87,7 +92,9 @@ def settle(
         place(connection, matrix)
         contested = np.append(guarded.reason >= 0, False)[matrix].sum(axis=1)
         cut = np.bincount(guarded.cut[0], minlength=len(contested))
-        make_outcome(connection, policy.levels, contested + cut)
+        shared = count_public(connection, policy)[: len(contested)]
+        make_outcome(connection, policy.levels, contested + cut + shared)
+        make_public(connection, policy)
         make_links(connection, verdicts)
     return Settled(guarded, changes, verdicts, reach, len(matrix))
 

@@ -8,6 +8,7 @@ The folder (:mod:`transforms.run_folders`) also keeps what the next run needs to
 - ``history`` (known_as, customer_id, status, days) and ``quality`` (figures by day): what runs told.
 - ``issued`` (customer_id, created_run, generation): every id ever given.
 - ``observations`` and ``blocked``: what was looked at, by which the next run sees what is new.
+- ``public`` (type, value, beside_value, beside_type): what stands beside public values, which the next run counts on.
 - ``state.json``: versions, the day, and a fingerprint of the secret.
 
 Most tables (:data:`PARTED`) lie in two files, so that a run writes what it changed and no more: ``<table>.parquet``, a
@@ -157,6 +158,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
         "refused": "BIGINT",
         "records": "BIGINT",
     },
+    "public": {"type": "VARCHAR", "value": "VARCHAR", "beside_value": "VARCHAR", "beside_type": "VARCHAR"},
     "blocked": {
         "identifier_key": "VARCHAR",
         "identifier_type": "VARCHAR",
@@ -182,6 +184,7 @@ PARTED = frozenset(
         "linked_records",
         "links",
         "observations",
+        "public",
         "refusals",
         "registry",
     }
