@@ -97,19 +97,29 @@ def _names(connection: duckdb.DuckDBPyConnection, warehouse: Path) -> dict[str, 
                 " AND table_name = 'stg_profiles'"
             ).fetchall()
         }
+        asked = [
+            (c, n) for c, n in (("given_name", GIVEN_NAMES), ("birth_date", 1), ("national_id", 1)) if c in columns
+        ]
+        if not asked:
+            return {}
+        # What a customer is, is looked up once for all of them.
+        told = ", ".join(f"lower(trim(CAST(p.{column} AS VARCHAR))) AS {column}" for column, _ in asked)
+        connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE told AS
+            SELECT a.customer_id, {told}
+            FROM warehouse.staging.stg_profiles p JOIN outcome_assignments a USING (identity_key)
+        """)
         found: dict[str, float | None] = {}
-        for column, allowed in (("given_name", GIVEN_NAMES), ("birth_date", 1), ("national_id", 1)):
-            if column in columns:
-                found |= _row(
-                    connection,
-                    f"""
-                    SELECT avg(CASE WHEN n > {allowed} THEN 1 ELSE 0 END) AS over_{allowed}_{column}s_share FROM (
-                        SELECT a.customer_id, count(DISTINCT lower(trim(CAST(p.{column} AS VARCHAR)))) AS n
-                        FROM warehouse.staging.stg_profiles p JOIN outcome_assignments a USING (identity_key)
-                        WHERE p.{column} IS NOT NULL GROUP BY a.customer_id
-                    )
-                    """,
+        for column, allowed in asked:
+            found |= _row(
+                connection,
+                f"""
+                SELECT avg(CASE WHEN n > {allowed} THEN 1 ELSE 0 END) AS over_{allowed}_{column}s_share FROM (
+                    SELECT customer_id, count(DISTINCT {column}) AS n FROM told
+                    WHERE {column} IS NOT NULL GROUP BY customer_id
                 )
+                """,
+            )
         return found
     finally:
         connection.execute("DETACH warehouse")

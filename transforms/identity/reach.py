@@ -76,11 +76,12 @@ def find_reach(
     last = rows_of(store.remembered, "observations", with_component=True)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE last_seen AS
-        SELECT identity_key, fingerprint, by_identifiers, component FROM {last}
+        SELECT l.identity_key, fingerprint, l.by_identifiers, l.component, t.identity_key IS NOT NULL AS is_today
+        FROM {last} l LEFT JOIN today t USING (fingerprint)
     """)
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE changed AS
-        SELECT identity_key FROM today WHERE fingerprint NOT IN (SELECT fingerprint FROM last_seen)
+        SELECT identity_key FROM today ANTI JOIN last_seen USING (fingerprint)
     """)
     [(changed, observations)] = connection.execute(
         "SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM today)"
@@ -89,7 +90,7 @@ def find_reach(
         return WHOLE
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE touched AS
-        SELECT DISTINCT component FROM last_seen WHERE fingerprint NOT IN (SELECT fingerprint FROM today)
+        SELECT DISTINCT component FROM last_seen WHERE NOT is_today
         UNION SELECT CAST('{NOBODYS}' AS UUID)
     """)
     if changed:
@@ -142,8 +143,9 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
     _touch_records(connection, store, "SELECT left_record FROM new_links UNION SELECT right_record FROM new_links")
     [(further,)] = connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {FURTHER} AS
-        SELECT identity_key FROM last_seen JOIN today USING (fingerprint, identity_key)
-        WHERE component IN (SELECT component FROM touched) AND identity_key NOT IN (SELECT identity_key FROM reached)
+        SELECT identity_key FROM last_seen
+        WHERE is_today AND component IN (SELECT component FROM touched)
+          AND identity_key NOT IN (SELECT identity_key FROM reached)
     """).fetchall()
     connection.execute(f"INSERT INTO reached SELECT identity_key FROM {FURTHER}")
     return further > 0
@@ -245,6 +247,6 @@ def _find_reached(connection: duckdb.DuckDBPyConnection) -> None:
         CREATE OR REPLACE TEMP TABLE reached AS
         SELECT identity_key FROM changed
         UNION
-        SELECT identity_key FROM last_seen JOIN today USING (fingerprint, identity_key)
-        WHERE component IN (SELECT component FROM touched)
+        SELECT identity_key FROM last_seen
+        WHERE is_today AND component IN (SELECT component FROM touched)
     """)

@@ -21,6 +21,8 @@ from transforms.identity import parts as parts_module
 from transforms.identity import reach as reach_module
 from transforms.identity import settle as settle_module
 from transforms.identity.decisions import LINK_COLUMNS
+from transforms.identity.policy import Policy, load_policy
+from transforms.identity.public import REASON
 from transforms.identity.reach import WHOLE
 from transforms.identity.store import SCHEMAS
 
@@ -39,7 +41,17 @@ class Day:
     decisions: tuple[str, ...] = ()
 
 
-def run(town: Town, day: Day, number: int) -> IdentityReport:
+def public_beyond(most: int) -> Policy:
+    """The policy that ships, but a value beside more than so many of any other type is public."""
+    policy = load_policy()
+    types = {
+        kind: of_type.model_copy(update={"public_beyond": {other: most for other in policy.types if other != kind}})
+        for kind, of_type in policy.types.items()
+    }
+    return policy.model_copy(update={"types": types})
+
+
+def run(town: Town, day: Day, number: int, policy: Policy | None = None) -> IdentityReport:
     town.observe(day.rows)
     town.know(day.records)
     town.decide(*day.decisions)
@@ -55,6 +67,7 @@ def run(town: Town, day: Day, number: int) -> IdentityReport:
         REGIONS,
         AS_OF + timedelta(days=number),
         f"run-{number}",
+        policy=policy,
         linker=None if day.links is None else lambda _: table,
     )
 
@@ -67,7 +80,9 @@ def tables(town: Town) -> dict[str, pl.DataFrame]:
         }
 
 
-def assert_equal_histories(home: Path, days: Sequence[Day], grown: float = 0.2) -> list[int]:
+def assert_equal_histories(
+    home: Path, days: Sequence[Day], grown: float = 0.2, policy: Policy | None = None
+) -> list[int]:
     """Run some days in two towns, one of which works out everything every day; compare all tables and figures.
 
     :return: how many observations each run of the other looked at.
@@ -76,9 +91,9 @@ def assert_equal_histories(home: Path, days: Sequence[Day], grown: float = 0.2) 
     resolved: list[int] = []
     for number, day in enumerate(days):
         with patch.object(reach_module, "MOST", 2.0), patch.object(parts_module, "GROWN", grown):
-            report = run(by_reach, day, number)
+            report = run(by_reach, day, number, policy)
         with patch.object(settle_module, "find_reach", lambda *_: WHOLE):
-            expected = run(whole, day, number)
+            expected = run(whole, day, number, policy)
         found, wanted = tables(by_reach), tables(whole)
         for name in SCHEMAS:
             assert found[name].rows() == wanted[name].rows(), (number, name)
@@ -127,7 +142,14 @@ ROWS = st.builds(
 )
 RECORDS = [f"crm:{n}" for n in range(6)]
 SIDES = st.sampled_from(
-    [*RECORDS[:3], "email:p1@example.com", "email:p2@example.com", "phone:0151 20000001", "loyalty_id:L-3"]
+    [
+        *RECORDS[:3],
+        "email:p1@example.com",
+        "email:p2@example.com",
+        "phone:0151 20000001",
+        "loyalty_id:L-3",
+        "device_id:kiosk-0000001",
+    ]
 )
 
 
@@ -196,6 +218,32 @@ def test_links_of_records_without_identifiers_have_their_edges_where_nothing_els
     assert_equal_histories(tmp_path, [Day(rows, alone, ()), Day(rows, alone, links)])
 
 
+def test_a_day_at_a_kiosk_works_out_who_was_there_and_no_one_else(tmp_path: Path) -> None:
+    everybody = [seen("app", n, app_user_id=f"u{n}", device_id="kiosk-0000001", records=2) for n in range(9)]
+    at_home = [seen("app", n, app_user_id=f"u{n}", email=f"p{n}@example.com") for n in range(9)]
+    alone = seen("app", 3, device_id="kiosk-0000001")
+    again = everybody[4] | {"records": 3, "until": 40}
+    few = [*everybody[:3], *at_home, alone]
+    days = [
+        Day((*everybody[:8], *at_home, alone)),
+        Day((*everybody[:4], again, *everybody[5:8], *at_home, alone)),
+        Day((*everybody, *at_home, alone)),
+        Day((*everybody, *at_home, alone)),
+        Day(tuple(few)),  # three people are no public any more: all with whom the tablet stands are one component again
+        Day((*few, everybody[3])),
+        Day((*everybody, *at_home, alone)),
+    ]
+    resolved = assert_equal_histories(tmp_path, days, policy=public_beyond(3))
+    assert resolved == [18, 2, 4, 0, 13, 9, 10]
+    town = Town(tmp_path / "reach")
+    kiosk = town.table("identifiers").filter(pl.col("identifier_value") == "kiosk-0000001").row(0, named=True)
+    assert (kiosk["status"], kiosk["reason"], kiosk["customer_id"]) == ("contested", REASON, None)
+    assert kiosk["records"] == 9 * 2 + 1
+    refused = town.table("refusals").filter(pl.col("identifier_key") == kiosk["identifier_key"])
+    assert sorted(refused["records"]) == [2] * 9
+    assert refused["customer_id"].n_unique() == 9
+
+
 def test_only_what_is_new_is_worked_out_and_with_other_rules_everything(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +265,9 @@ def test_only_what_is_new_is_worked_out_and_with_other_rules_everything(
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # a run takes a second: shrinking one failure takes an hour
 )
-@given(histories(), st.sampled_from([0.2, 9.0]))
-def test_any_history_of_days_gives_what_runs_over_everything_give(days: list[Day], grown: float) -> None:
+@given(histories(), st.sampled_from([0.2, 9.0]), st.sampled_from([None, 1, 2, 3]))
+def test_any_history_of_days_gives_what_runs_over_everything_give(
+    days: list[Day], grown: float, most: int | None
+) -> None:
     with TemporaryDirectory() as home:
-        assert_equal_histories(Path(home), days, grown)
+        assert_equal_histories(Path(home), days, grown, None if most is None else public_beyond(most))
