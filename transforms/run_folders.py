@@ -113,10 +113,16 @@ class RunFolders:
         return state.stat().st_mtime_ns if state.exists() else 0
 
 
-def write_rows(connection: duckdb.DuckDBPyConnection, query: str, schema: Mapping[str, str], file: Path) -> None:
-    """Write a query's rows as Parquet, with exactly these columns and DuckDB types."""
+def write_rows(
+    connection: duckdb.DuckDBPyConnection, query: str, schema: Mapping[str, str], file: Path, level: int = 3
+) -> None:
+    """Write a query's rows as Parquet, with exactly these columns and DuckDB types.
+
+    :param level: of compression; 1 for what is soon written anew.
+    """
     casts = ", ".join(f"CAST({identifier(name)} AS {kind}) AS {identifier(name)}" for name, kind in schema.items())
-    connection.execute(f"COPY (SELECT {casts} FROM ({query})) TO {literal(file)} (FORMAT parquet, COMPRESSION zstd)")
+    options = f"FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {level}"
+    connection.execute(f"COPY (SELECT {casts} FROM ({query})) TO {literal(file)} ({options})")
 
 
 def no_rows(schema: Mapping[str, str]) -> str:

@@ -15,8 +15,6 @@ import pyarrow as pa
 from transforms.identity.bridges import smaller_sides
 from transforms.identity.components import numbered
 from transforms.identity.limits import CUTS, Guarded
-from transforms.identity.masking import masked_expression
-from transforms.identity.outcome import RECORD
 from transforms.identity.policy import Policy
 from transforms.identity.public import PUBLIC
 from transforms.sql import identifier, literal
@@ -129,11 +127,6 @@ def _make_edges(connection: duckdb.DuckDBPyConnection) -> None:
         for side, name in (("l", "left"), ("r", "right"))
     )
     connection.execute(f"""
-        CREATE OR REPLACE TEMP VIEW shown AS
-        SELECT *, CASE WHEN type = '{RECORD}' THEN value ELSE {masked_expression("type", "value")} END AS shown
-        FROM keyed
-    """)
-    connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW edges AS
         SELECT {ends}, CASE WHEN p.holds THEN c.customer_id END AS customer_id, p.rule,
                CASE WHEN p.holds THEN 'linked' ELSE 'refused' END AS status,
@@ -142,7 +135,7 @@ def _make_edges(connection: duckdb.DuckDBPyConnection) -> None:
                p.first_seen_at, p.last_seen_at, coalesce(d.component, e.component) AS component
         FROM pairs p
         LEFT JOIN component_of_node d ON d.node = p.left_node LEFT JOIN component_of_node e ON e.node = p.right_node
-        JOIN shown l ON l.node = p.left_node JOIN shown r ON r.node = p.right_node
+        JOIN keyed l ON l.node = p.left_node JOIN keyed r ON r.node = p.right_node
         LEFT JOIN customer_of_cluster c ON c.cluster = p.cluster LEFT JOIN sides s ON s.pair = p.pair
     """)
 
@@ -216,7 +209,7 @@ def _make_refusals(connection: duckdb.DuckDBPyConnection, guarded: Guarded, poli
                coalesce(s.reason, r.why) AS reason,
                CAST(NULL AS DOUBLE) AS probability, CAST(sum(r.records) AS BIGINT) AS records,
                min(r.first_seen_at) AS first_seen_at, max(r.last_seen_at) AS last_seen_at, component
-        FROM refused r JOIN shown s USING (node)
+        FROM refused r JOIN keyed s USING (node)
         LEFT JOIN customer_of_cluster m ON m.cluster = r.cluster
         GROUP BY ALL
         UNION ALL
@@ -224,7 +217,7 @@ def _make_refusals(connection: duckdb.DuckDBPyConnection, guarded: Guarded, poli
                '{HANDS}: not seen for more than ' || CASE s.type {days} END || ' days, then with another customer',
                NULL, count(*), CAST(DATE '1970-01-01' + min(o.first_day) AS TIMESTAMP),
                CAST(DATE '1970-01-01' + max(o.last_day) AS TIMESTAMP), component
-        FROM owners o JOIN shown s USING (node) JOIN component_of_node USING (node)
+        FROM owners o JOIN keyed s USING (node) JOIN component_of_node USING (node)
         LEFT JOIN customer_of_cluster m ON m.cluster = o.cluster
         GROUP BY ALL
         UNION ALL

@@ -39,7 +39,8 @@ def store_clusters(connection: duckdb.DuckDBPyConnection, guarded: Guarded) -> N
     store_rows(connection, guarded)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE keyed AS
-        SELECT n.node, n.level, n.type, n.value, keyed_hash(n.type || ':' || n.value, 32) AS identifier_key,
+        SELECT n.node, n.level, n.type, n.value, {masked_expression("n.type", "n.value")} AS shown,
+               keyed_hash(n.type || ':' || n.value, 32) AS identifier_key,
                nullif(c.cluster, -1) AS cluster,
                CASE WHEN r.contested IS NOT NULL THEN 'contested' WHEN n.status = 'usable' THEN 'linked'
                     ELSE n.status END AS status,
@@ -48,7 +49,7 @@ def store_clusters(connection: duckdb.DuckDBPyConnection, guarded: Guarded) -> N
         FROM nodes n JOIN cluster_of_node c USING (node) JOIN sightings s USING (node)
         LEFT JOIN contests r USING (contest)
         UNION ALL
-        SELECT {len(nodes)} + h.observation, 127, '{RECORD}', h.identity_key,
+        SELECT {len(nodes)} + h.observation, 127, '{RECORD}', h.identity_key, h.identity_key,
                keyed_hash('{RECORD}:' || h.identity_key, 32), c.cluster, 'linked', NULL, h.first_seen_at,
                h.last_seen_at, h.source, h.records
         FROM held h JOIN clustered c USING (observation)
@@ -80,8 +81,7 @@ def make_outcome(connection: duckdb.DuckDBPyConnection, kinds: Sequence[str], re
     """
     connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW usable_identifiers AS
-        SELECT type AS identifier_type, value AS identifier_value, identifier_key,
-               {masked_expression("type", "value")} AS identifier_masked,
+        SELECT type AS identifier_type, value AS identifier_value, identifier_key, shown AS identifier_masked,
                customer_id, status, reason, first_seen_at, last_seen_at, sources, records, component
         FROM keyed JOIN component_of_node USING (node) LEFT JOIN customer_of_cluster USING (cluster)
         WHERE type <> '{RECORD}' AND status IN ('linked', 'contested')

@@ -76,8 +76,9 @@ def find_reach(
     last = rows_of(store.remembered, "observations", with_component=True)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE last_seen AS
-        SELECT l.identity_key, fingerprint, l.by_identifiers, l.component, t.identity_key IS NOT NULL AS is_today
-        FROM {last} l LEFT JOIN today t USING (fingerprint)
+        SELECT identity_key, fingerprint, by_identifiers, component,
+               fingerprint IN (SELECT fingerprint FROM today) AS is_today
+        FROM {last}
     """)
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE changed AS
@@ -131,9 +132,12 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
     linked = rows_of(store.remembered, "linked_records", with_component=True)
     connection.execute(f"""
         INSERT INTO touched
+        WITH observed AS (
+            SELECT identity_key FROM today WHERE identity_key IN (SELECT identity_key FROM named_records)
+        )
         SELECT component FROM {linked} l LEFT JOIN named_records n USING (record_id)
         WHERE l.identity_key IS DISTINCT FROM (
-            CASE WHEN n.identity_key IN (SELECT identity_key FROM today) THEN n.identity_key END
+            CASE WHEN n.identity_key IN (SELECT identity_key FROM observed) THEN n.identity_key END
         )
     """)
     connection.execute(f"""

@@ -111,7 +111,7 @@ def _label_rows(connection: duckdb.DuckDBPyConnection, guarded: Guarded, reach: 
     kept = """
         UNION ALL
         SELECT identity_key, by_identifiers FROM last_seen
-        WHERE by_identifiers IS NOT NULL AND identity_key NOT IN (SELECT identity_key FROM reached)
+        WHERE by_identifiers IS NOT NULL AND component NOT IN (SELECT component FROM touched)
     """
     connection.execute(f"""
         CREATE OR REPLACE TEMP VIEW resolved AS

@@ -266,7 +266,7 @@ def rows_of(run: Path, table: str, with_component: bool = False) -> str:
 def write_table(connection: duckdb.DuckDBPyConnection, query: str, folder: Path, table: str, part: str = "") -> None:
     """Write a query's rows as a table of :data:`SCHEMAS`, with exactly its columns and types, and in a table of
     :data:`PARTED` their ``component``."""
-    write_rows(connection, query, _written(table), folder / f"{table}{part}.parquet")
+    write_rows(connection, query, _written(table), folder / f"{table}{part}.parquet", level=1 if part else 3)
 
 
 def _written(table: str) -> dict[str, str]:
