@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,7 @@ import pytest
 import yaml
 
 from orchestration.pipeline import RunOutcome, run_daily
-from tests.conftest import PROJECT
+from tests.orchestration.ready import Command
 from tests.transforms.lake.shop import contract_document
 from transforms.demo import CompanySummary, write_company
 from transforms.settings import Settings
@@ -28,7 +26,7 @@ class Installation:
     company: CompanySummary
     first: RunOutcome
 
-    def command(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    def command(self, *arguments: str, **variables: str) -> Command:
         """Start the watershed command on this home."""
         environment = {
             **os.environ,
@@ -37,14 +35,7 @@ class Installation:
             "WATERSHED_LINKAGE": str(self.settings.linkage),
             **variables,
         }
-        return subprocess.Popen(
-            [sys.executable, "-m", "orchestration.cli", *arguments],
-            cwd=PROJECT,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        return Command(arguments, environment)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +69,7 @@ def dbt_child(parent: int) -> int | None:
     return None
 
 
-def dbt_of(process: subprocess.Popen[str]) -> int:
+def dbt_of(process: Command) -> int:
     """Process id of the dbt of a run, as soon as there is one."""
     while (child := dbt_child(process.pid)) is None:
         assert process.poll() is None, process.communicate()

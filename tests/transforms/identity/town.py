@@ -6,15 +6,17 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pyarrow as pa
 
+from tests.reading import reader
 from transforms.identity import IdentityReport, resolve_identities
 from transforms.identity.decisions import LINK_COLUMNS
-from transforms.identity.policy import Policy
+from transforms.identity.policy import Policy, load_policy
 from transforms.identity.store import IdentityStore, files
 from transforms.settings import Settings
 
@@ -22,6 +24,9 @@ TYPES = ("email", "phone", "loyalty_id", "device_id", "app_user_id", "payment_to
 REGIONS = {"shop": "DE", "till": "DE", "app": "DE", "hotline": "DE"}
 AS_OF = date(2025, 6, 30)
 FIRST_DAY = datetime(2025, 1, 1)  # noqa: DTZ001 - the warehouse holds UTC without a zone
+
+# Read once, not in each of thousands of runs.
+known_policy = cache(load_policy)
 
 Row = dict[str, str | int | None]
 Member = tuple[str, str]
@@ -166,20 +171,18 @@ class Town:
             REGIONS,
             as_of,
             f"run-{self.runs}",
-            policy=policy,
+            policy=policy or known_policy(self.settings.identity_policy),
             linker=(lambda _: links) if len(links) else None,
         )
         return self.read(report)
 
     def read(self, report: IdentityReport) -> Outcome:
         """Read the current outcome back."""
-        assignments = self.table("assignments")
-        aliases = self.table("aliases")
         return Outcome(
             report=report,
             identifiers=self.table("identifiers"),
-            assignments=dict(assignments.iter_rows()),
-            aliases=dict(aliases.select("old_customer_id", "customer_id").iter_rows()),
+            assignments=dict(self.table("assignments").iter_rows()),
+            aliases=dict(self.table("aliases").select("old_customer_id", "customer_id").iter_rows()),
             customers=self.table("customers"),
         )
 
@@ -190,5 +193,5 @@ class Town:
         }
 
     def table(self, name: str) -> pl.DataFrame:
-        with duckdb.connect(":memory:") as connection:
+        with reader() as connection:
             return pl.DataFrame(connection.sql(f"FROM {self.store.table(name)}").to_arrow_table())

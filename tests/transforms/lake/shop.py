@@ -6,9 +6,9 @@ import datetime as dt
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 
+from tests.reading import reader
 from transforms.contracts import SourceContract, load_contracts
 from transforms.lake.load import LoadReport, load_source
 from transforms.settings import Settings
@@ -94,15 +94,15 @@ class Shop:
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Ask the lake; ``accepted``, ``current``, ``superseded``, ``quarantine`` and ``records`` are its tables."""
-        with duckdb.connect() as connection:
+        with reader() as connection:
             for name in ("accepted", "superseded", "quarantine", "record"):
                 files = f"{self.settings.lake}/transactions/*/*/{name}.parquet"
                 table = {"record": "records"}.get(name, name)
                 connection.execute(
-                    f"CREATE VIEW {table} AS SELECT * FROM read_parquet('{files}', union_by_name = true)"
+                    f"CREATE TEMP VIEW {table} AS SELECT * FROM read_parquet('{files}', union_by_name = true)"
                 )
             connection.execute(
-                "CREATE VIEW current AS SELECT * FROM accepted"
+                "CREATE TEMP VIEW current AS SELECT * FROM accepted"
                 " ANTI JOIN (FROM superseded WHERE _kind <> 'awaited') USING (_batch_id, _row)"
             )
             return connection.execute(sql).fetchall()

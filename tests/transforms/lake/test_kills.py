@@ -19,10 +19,10 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-import duckdb
 import pytest
 
 from tests.killing import start
+from tests.reading import reader
 from tests.transforms.lake.shop import NOW, Shop, contract_document, csv_file, line
 from transforms.contracts import SourceContract
 from transforms.lake import gated, landing
@@ -93,8 +93,8 @@ def rows_in(batches: Sequence[Path]) -> str:
     )
     if not accepted:
         return _digest([])
-    with duckdb.connect(config={"threads": 1}) as connection:
-        connection.execute("CREATE TABLE gone (_batch_id VARCHAR, _row BIGINT)")
+    with reader() as connection:
+        connection.execute("CREATE TEMP TABLE gone (_batch_id VARCHAR, _row BIGINT)")
         if superseded:
             connection.execute(
                 "INSERT INTO gone SELECT _batch_id, _row FROM read_parquet($files) WHERE _kind <> 'awaited'",
@@ -111,7 +111,7 @@ def rows_in(batches: Sequence[Path]) -> str:
 
 def left_behind(shop: Shop) -> str:
     """What a reader's glob finds when no load runs."""
-    with duckdb.connect() as connection:
+    with reader() as connection:
         files = connection.execute(f"FROM glob('{shop.settings.lake}/transactions/*/*/record.parquet')").fetchall()
     return rows_in([folder for (path,) in files if (folder := Path(path).parent).parent.name != "_none"])
 
