@@ -18,7 +18,7 @@ _WORKS = (
     "tests.transforms.lake.test_kills",
     "tests.transforms.lake.test_exactly_once",
     "tests.transforms.sources.postgres.test_load_modes",
-    "tests.transforms.sources.test_http_api",
+    "tests.transforms.sources.test_http_kills",
     "tests.transforms.identity.test_kills",
     "tests.transforms.value.test_kills",
     "tests.transforms.publishing.test_atomicity",

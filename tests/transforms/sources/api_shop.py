@@ -5,14 +5,22 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import io
+import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 
+from tests.conftest import PROJECT
 from tests.transforms.lake.shop import NOW, Shop, contract_document
+from tests.transforms.sources.provider import Provider
 from transforms.sources import deliveries
-from transforms.sources.delivery import State
+from transforms.sources.delivery import State, UnreadableError
 
 PAGED: dict[str, dict[str, Any]] = {
     "page_number": {"paginator": {"type": "page_number", "page_param": "page"}, "dataSelector": "data"},
@@ -51,6 +59,9 @@ def api_document(url: str, **options: Any) -> dict[str, Any]:
     return document
 
 
+SINCE = {"cursorParam": "since", "cursorPath": "time"}
+
+
 class ApiShop(Shop):
     """A home whose one source is an API."""
 
@@ -69,3 +80,39 @@ class ApiShop(Shop):
         stream = io.BytesIO()
         after = delivery.write(stream)
         return gzip.decompress(stream.getvalue()).decode().splitlines(), after
+
+
+def numbers(lines: list[str]) -> list[int]:
+    return [int(json.loads(line)["order"]) for line in lines]
+
+
+def refusal(shop: ApiShop, **state: Any) -> str:
+    with pytest.raises(UnreadableError) as caught:
+        shop.pull(state or None)
+    return str(caught.value)
+
+
+def asked_since(provider: Provider) -> list[str | None]:
+    """What each pull asked for, by its first page."""
+    found = [re.search(r"since=([^&]*)", path) for path, _ in provider.requests if "page=1" in path]
+    return [match[1].replace("%3A", ":").replace("%2B", "+") if match else None for match in found]
+
+
+_CONTRACT = """
+import sys
+from pathlib import Path
+from transforms.contracts import load_contracts
+from transforms.settings import Settings
+settings = Settings(home=Path(sys.argv[1]) / "home", contracts=Path(sys.argv[1]) / "contracts", memory_limit="1GB")
+contract = load_contracts(settings.entities, settings.contracts).sources["shop"]
+"""
+
+
+def elsewhere(code: str, folder: Path) -> subprocess.Popen[str]:
+    """Another process with a home and a working folder of its own."""
+    for name in ("user", "here"):
+        (folder / name).mkdir(exist_ok=True)
+    more = {"PYTHONPATH": str(PROJECT), "HOME": str(folder / "user"), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", _CONTRACT + code, str(folder)]
+    place = folder / "here"
+    return subprocess.Popen(command, env={**os.environ, **more}, cwd=place, stdout=subprocess.PIPE, text=True)
