@@ -11,10 +11,12 @@ import duckdb
 import polars as pl
 
 from transforms.identity.keys import define_keyed_hash
+from transforms.linkage.blocking import choose_rules
 from transforms.linkage.find import Found, find_links
-from transforms.linkage.model import Model
+from transforms.linkage.model import Model, usable_columns
 from transforms.linkage.normalise import ATTRIBUTES, prepare_profiles
 from transforms.linkage.policy import LinkagePolicy, load_policy
+from transforms.linkage.training import train
 
 Profile = dict[str, Any]
 
@@ -139,3 +141,15 @@ def joined(found: Found, ids: Sequence[str]) -> set[frozenset[str]]:
     for number, cluster in enumerate(found.cluster.tolist()):
         members.setdefault(cluster, []).append(ids[number])
     return {frozenset((a, b)) for group in members.values() for a in group for b in group if a < b}
+
+
+# 400 profiles of 300 people.
+PROFILES, _ = register(300, 100)
+
+
+def trained(profiles: Sequence[Profile], secret: bytes = SECRET) -> Model:
+    """A model of some profiles."""
+    policy = load_policy()
+    connection = prepared(profiles, secret)
+    columns = usable_columns(connection, policy)
+    return train(connection, columns, choose_rules(connection, columns, len(profiles), policy), len(profiles), policy)
