@@ -4,6 +4,8 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from .register import Profile, prepared
 
@@ -79,3 +81,25 @@ def test_spellings_of_a_street_and_of_numbers() -> None:
     )
     names = ("street", "phone", "national_id", "postal_code")
     assert [one[name] for name in names] == [other[name] for name in names]
+
+
+# What a shortcut for plain texts might take for one: case, width, accents as one character and as two, letters whose
+# lower case is of ASCII (K of Kelvin) or is not (dotted I), other digits, marks, spaces.
+PARTS = [
+    *"aZ09ßJé京İı\u212a²٣Ｊ９－　'’`´.,-_/*+&#\t\n\u00a0\u200b\u0301",
+    " ",
+    "  ",
+    "ab",
+    "Main st",
+    "unknown",
+    "n a",
+    "e\u0301",
+]
+
+
+@settings(deadline=None, max_examples=12)
+@given(st.lists(st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join), min_size=1, max_size=80))
+def test_plain_texts_are_read_as_all_others_are(texts: list[str]) -> None:
+    """A dot is dropped, and a text with one is not plain: with and without it has to be the same."""
+    rows = read(*({"occupation": text, "city": f"{text}."} for text in texts))
+    assert [row["occupation"] for row in rows] == [row["city"] for row in rows]
