@@ -114,3 +114,10 @@ def test_components_of_a_table_of_edges_keep_the_ids_of_their_nodes() -> None:
         clusters_of_edges(connection, "e", "a", "b")
         groups = connection.execute("SELECT list_sort(list(node)) FROM clusters GROUP BY cluster ORDER BY 1").fetchall()
     assert groups == [([-5, 7, 1 << 61],), ([8, 9],)]
+
+
+def test_a_table_without_edges_has_no_components() -> None:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute("CREATE TABLE e (a BIGINT, b BIGINT)")
+        clusters_of_edges(connection, "e", "a", "b")
+        assert connection.execute("FROM clusters").fetchall() == []

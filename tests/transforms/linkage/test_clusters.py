@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from transforms.linkage.clusters import cut, expected_f1, loose_components, trees
 
@@ -40,6 +41,14 @@ def test_a_component_over_the_cap_comes_apart_at_its_weakest_pairs() -> None:
 def test_a_crowd_of_certain_pairs_over_the_cap_is_left_alone() -> None:
     crowd = arrays(*((0, i, 1.0) for i in range(1, 50)))
     assert groups(loose_components(50, *crowd, 0.05, 10)) == set()
+
+
+@pytest.mark.parametrize(("probability", "together"), [(0.06, False), (0.49, False), (0.5, True), (0.95, True)])
+def test_two_profiles_join_as_two_of_more_do(probability: float, together: bool) -> None:
+    pair = (0, 1, probability)
+    expected = {frozenset({0, 1})} if together else {frozenset({0}), frozenset({1})}
+    assert clusters(2, pair) == expected
+    assert clusters(3, pair, (0, 2, 0.055), (1, 2, 0.055)) == {*expected, frozenset({2})}
 
 
 def test_one_bad_pair_joins_nobody() -> None:
