@@ -17,7 +17,7 @@ import subprocess
 import sys
 import threading
 from functools import cache
-from select import select
+from multiprocessing.connection import wait
 from typing import IO
 
 from orchestration import cli
@@ -58,13 +58,13 @@ class Command:
 
     def poll(self) -> int | None:
         """Exit code, or minus the signal that ended it; None while it works."""
-        if self.returncode is None and select([self._status], [], [], 0)[0]:
+        if self.returncode is None and wait([self._status], 0):
             self.wait()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         if self.returncode is None:
-            if not select([self._status], [], [], timeout)[0]:
+            if not wait([self._status], timeout):
                 raise subprocess.TimeoutExpired("watershed", timeout or 0)
             self.returncode = os.waitstatus_to_exitcode(self._number())
             self._status.close()
@@ -111,7 +111,7 @@ def _serve(requests: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker.fileno())
     while True:
-        ready, _, _ = select([requests, woken], [], [])
+        ready = wait([requests, woken])
         if woken in ready:
             woken.recv(4096)
             for pid in list(at_work):

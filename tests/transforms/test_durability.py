@@ -28,7 +28,7 @@ class Disk:
     def __init__(self, home: Path, monkeypatch: pytest.MonkeyPatch):
         self._home = home
         self._steps = itertools.count(1)
-        self._held: dict[int, int] = {}
+        self._held: dict[int, tuple[int, int]] = {}  # step and time of the last change, for numbers of files come again
         self._named: dict[Path, int] = {}
         self.early: list[str] = []
         """What got its name, or was said in a log, before the disk held it."""
@@ -38,8 +38,11 @@ class Disk:
             fsync(descriptor)
             path = Path(f"/proc/self/fd/{descriptor}").readlink()
             if path.name == landing.LOG:
-                self._judge(f"entry of {path.name}", *(path.parent / name for name in _files_in(path)), path.parent)
-            self._held[os.fstat(descriptor).st_ino] = next(self._steps)
+                self._judge(f"entry of {path.name}", *(path.parent / name for name in _files_in(path)))
+                if path.parent.stat().st_ino not in self._held:
+                    self.early.append(f"entry of {path.name}: names in {path.parent.name}")
+            status = os.fstat(descriptor)
+            self._held[status.st_ino] = next(self._steps), status.st_mtime_ns
 
         monkeypatch.setattr(os, "fsync", held)
         for name in ("rename", "replace"):
@@ -59,7 +62,11 @@ class Disk:
         return watched
 
     def _judge(self, what: str, *files: Path) -> None:
-        self.early += [f"{what}: {file.name}" for file in files if file.stat().st_ino not in self._held]
+        self.early += [f"{what}: {file.name}" for file in files if not self._holds(file)]
+
+    def _holds(self, path: Path) -> bool:
+        status = path.stat()
+        return self._held.get(status.st_ino, (0, 0))[1] == status.st_mtime_ns
 
     @property
     def forgotten(self) -> list[str]:
@@ -67,7 +74,7 @@ class Disk:
         return [
             str(path.relative_to(self._home))
             for path, step in self._named.items()
-            if os.path.lexists(path) and self._held.get(path.parent.stat().st_ino, 0) < step
+            if os.path.lexists(path) and self._held.get(path.parent.stat().st_ino, (0, 0))[0] < step
         ]
 
     @property
