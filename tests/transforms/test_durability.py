@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from tests.transforms.identity.town import Town, seen
-from tests.transforms.lake.shop import Shop, contract_document, csv_file, line
+from tests.transforms.lake.shop import NOW, Shop, contract_document, csv_file, line
 from tests.transforms.publishing.toy import build_of, plan_of, settings_of, write_manifest, write_warehouse
 from transforms.lake import landing
+from transforms.lake.landing import received_files
 from transforms.lake.records import NONE
+from transforms.lake.releases import write_release
 from transforms.publishing import publish
 
 
@@ -104,6 +106,9 @@ def test_what_a_load_gives_a_name_is_on_the_disk(tmp_path: Path, monkeypatch: py
     shop.deliver(csv_file(line("1"), line("2", kind="gift")))
     shop.load()
     shop.deliver(csv_file(line("3")), "b.csv")
+    shop.load()
+    (first, _) = received_files(shop.settings, "shop")
+    write_release(shop.settings, "shop", first, [3], "looked at it", "kim", NOW)
     shop.load()
     document = contract_document()
     document["schema"][0]["properties"][-1]["transformLogic"] = "'E' || 'UR'"
