@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from transforms.durability import append_lines, read_lines, sync
 from transforms.lake.coming_file import ComingFile
-from transforms.lake.hashed_file import HashedFile
+from transforms.lake.hashed_file import CACHED, HashedFile
 from transforms.lake.inspection import TextCount
 from transforms.settings import Settings
 from transforms.sources.delivery import Delivery, NothingNew, State, UnreadableError
@@ -26,7 +26,7 @@ _MARKER = re.compile(r"(?s)\.\d+\.tmp\.([0-9a-f]{16}-.*)")
 # What is smaller is on the disk at once.
 _WORTH_READING_AHEAD = 4 << 20
 # What is smaller lies in the page cache when it has come, and is read from there at fewer CPU seconds.
-_WORTH_FOLLOWING = 2 << 30
+_WORTH_FOLLOWING = CACHED
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def test_a_delivery_lands_whole_under_its_own_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: list[int], cached: int | None
 ):
     if cached is not None:
-        monkeypatch.setattr(hashed_file, "_CACHED", cached)
+        monkeypatch.setattr(hashed_file, "CACHED", cached)
     chance = random.Random(7)
     pieces = [chance.randbytes(size) for size in sizes]
 
@@ -94,7 +94,7 @@ def test_a_large_file_goes_past_the_page_cache(
     past: list[bool],
     writes: int,
 ) -> None:
-    monkeypatch.setattr(hashed_file, "_CACHED", 8 * MB)
+    monkeypatch.setattr(hashed_file, "CACHED", 8 * MB)
     content = random.Random(7).randbytes(17 * MB)
     assert _hashed(tmp_path / "a", content, expected) == hashlib.sha256(content).hexdigest()
     # The end is no whole part.
@@ -109,7 +109,7 @@ def test_bytes_and_hash_are_right_around_each_boundary(
 ) -> None:
     part = 4 << 10
     monkeypatch.setattr(hashed_file, "_PART", part)
-    monkeypatch.setattr(hashed_file, "_CACHED", cached)
+    monkeypatch.setattr(hashed_file, "CACHED", cached)
     chance = random.Random(7)
     around = {parts * part + more for parts in range(6) for more in (-1, 0, 1)} - {-1}
     for size in sorted(around):
@@ -138,7 +138,7 @@ def test_what_was_listed_has_arrived_when_it_begins_to_come(tmp_path: Path, size
 def test_a_disk_that_takes_no_part_past_the_cache_takes_it_by_way_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
 ) -> None:
-    monkeypatch.setattr(hashed_file, "_CACHED", 0)
+    monkeypatch.setattr(hashed_file, "CACHED", 0)
     write = os.write
 
     def choosy(descriptor: int, data: memoryview) -> int:
