@@ -195,12 +195,3 @@ def test_the_account_of_the_till_file_balances(told: Build) -> None:
         "SELECT rows_read, rows_accepted, rows_quarantined, rows_duplicate, quarantine_rate, status"
         " FROM marts.load_audit WHERE source = 'pos'"
     ) == [(10, 8, 2, 0, 0.2, "loaded")]
-
-
-def test_readers_find_descriptions_in_the_file(told: Build) -> None:
-    undescribed = told.rows(
-        "SELECT table_name, NULL FROM duckdb_tables() WHERE schema_name = 'marts' AND comment IS NULL"
-        " UNION ALL SELECT table_name, column_name FROM duckdb_columns()"
-        " WHERE schema_name = 'marts' AND comment IS NULL"
-    )
-    assert undescribed == []

@@ -113,6 +113,18 @@ def test_the_figures_are_plausible(installation: Installation) -> None:
     assert score.precision > 0.85 and score.recall > 0.8
 
 
+def test_readers_find_a_description_of_every_table_and_column(installation: Installation) -> None:
+    with duckdb.connect(str(installation.settings.published), read_only=True) as connection:
+        described = connection.execute("SELECT count(*) FROM duckdb_columns() WHERE comment IS NOT NULL").fetchall()
+        undescribed = connection.execute(
+            "SELECT table_name, NULL FROM duckdb_tables() WHERE comment IS NULL"
+            " UNION ALL SELECT table_name, column_name FROM duckdb_columns()"
+            " WHERE schema_name = 'marts' AND comment IS NULL"
+        ).fetchall()
+    assert described[0][0] > 300
+    assert undescribed == []
+
+
 def test_no_personal_value_is_in_the_published_file(installation: Installation) -> None:
     """Every e-mail, phone number and card that the company planted, searched in every text of the file."""
     identifiers = IdentityStore(installation.settings).table("identifiers")
