@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import yaml
 
 from tests.conftest import PROJECT
@@ -17,14 +15,6 @@ from transforms.contracts.servers.api import ApiServer
 from transforms.contracts.servers.api_options import OPTIONS, PAGINATORS
 
 PAGE = (PROJECT / "docs" / "http_api.md").read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    provider = Provider()
-    yield provider
-    provider.close()
 
 
 def test_the_contract_of_the_page_brings_its_records_in(tmp_path: Path, provider: Provider) -> None:
