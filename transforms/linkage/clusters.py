@@ -6,8 +6,7 @@ asks of two groups what all their pairs say together, so that one bad pair joins
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +18,6 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
 _STEP = 1.0  # a component over the cap is looked at again at twice the odds
-
-
-@dataclass(frozen=True)
-class Tree:
-    """How the profiles of one component join, by SciPy's linkage matrix; heights are 1 − mean probability."""
-
-    members: Ints
-    joins: Floats
 
 
 def loose_components(profiles: int, left: Ints, right: Ints, probability: Floats, least: float, largest: int) -> Ints:
@@ -55,59 +46,66 @@ def loose_components(profiles: int, left: Ints, right: Ints, probability: Floats
         floor += _STEP
 
 
-def trees(components: Ints, left: Ints, right: Ints, probability: Floats, together: Ints | None = None) -> list[Tree]:
-    """Average linkage in each component; a pair that is not given has the probability 0.
+def average_clusters(
+    components: Ints, left: Ints, right: Ints, probability: Floats, least: float, together: Ints | None = None
+) -> Ints:
+    """Cluster of each profile, named after its first profile: average linkage within each component, where groups join
+    at a mean probability of ``least``. A pair that is not given has the probability 0.
 
     :param together: group of each profile that is known to be one person, -1 for none; such pairs are certain.
     """
-    return list(_trees(components, left, right, probability, together))
+    cluster = np.arange(len(components), dtype=np.int32)
+    size = np.bincount(components[components >= 0], minlength=1)
+    is_couple = (components[left] >= 0) & (size[components[left]] == 2)
+    # Nearly all components are two profiles, of which no tree needs to be made.
+    joins = 1 - probability[is_couple] <= 1 - least
+    one, other = left[is_couple][joins], right[is_couple][joins]
+    cluster[np.maximum(one, other)] = np.minimum(one, other)
+    if together is not None:
+        _join_known_couples(cluster, components, size, together)
+    is_crowd = ~is_couple
+    for members, distance in _distances(components, size, left[is_crowd], right[is_crowd], probability[is_crowd]):
+        if together is not None:
+            group = together[members]
+            distance[(group[:, None] == group[None, :]) & (group >= 0)[:, None]] = 0
+        label = fcluster(linkage(distance[np.triu_indices(len(distance), 1)], "average"), 1 - least, "distance")
+        smallest = np.full(label.max() + 1, len(components), dtype=np.int32)
+        np.minimum.at(smallest, label, members)
+        cluster[members] = smallest[label]
+    return cluster
 
 
-def _trees(components: Ints, left: Ints, right: Ints, probability: Floats, together: Ints | None) -> Iterator[Tree]:
-    by_component = np.argsort(components, kind="stable")
-    by_component = by_component[components[by_component] >= 0]
-    if not len(by_component):
+def _join_known_couples(cluster: Ints, components: Ints, size: npt.NDArray[np.integer], together: Ints) -> None:
+    couples = np.flatnonzero(components >= 0)
+    couples = couples[size[components[couples]] == 2]
+    one, other = couples[np.argsort(components[couples], kind="stable")].reshape(-1, 2).T
+    known = (together[one] == together[other]) & (together[one] >= 0)
+    cluster[other[known]] = one[known]
+
+
+def _distances(
+    components: Ints, size: npt.NDArray[np.integer], left: Ints, right: Ints, probability: Floats
+) -> Iterator[tuple[Ints, Floats]]:
+    """Members of each component of more than two, in order, and the distance of each two."""
+    crowds = np.flatnonzero(components >= 0)
+    crowds = crowds[size[components[crowds]] > 2]
+    crowds = crowds[np.argsort(components[crowds], kind="stable")]
+    if not len(crowds):
         return
-    names, starts = np.unique(components[by_component], return_index=True)
+    names, starts = np.unique(components[crowds], return_index=True)
+    ends = np.append(starts[1:], len(crowds))
     position = np.empty(len(components), dtype=np.int64)
-    ends = np.append(starts[1:], len(by_component))
-    position[by_component] = np.arange(len(by_component)) - np.repeat(starts, ends - starts)
+    position[crowds] = np.arange(len(crowds)) - np.repeat(starts, ends - starts)
     order = np.argsort(components[left], kind="stable")
     of_pair = components[left][order]
     first, last = np.searchsorted(of_pair, names, side="left"), np.searchsorted(of_pair, names, side="right")
     for start, end, pair_start, pair_end in zip(starts, ends, first, last, strict=True):
-        members = by_component[start:end].astype(np.int32)
+        members = crowds[start:end].astype(np.int32)
         distance = np.ones((len(members), len(members)))
         here = order[pair_start:pair_end]
         i, j = position[left[here]], position[right[here]]
         distance[i, j] = distance[j, i] = 1 - probability[here]
-        if together is not None:
-            group = together[members]
-            distance[(group[:, None] == group[None, :]) & (group >= 0)[:, None]] = 0
-        yield Tree(members, _joins(distance))
-
-
-def _joins(distance: Floats) -> Floats:
-    if len(distance) == 2:  # as most are; SciPy would take a hundred times as long
-        return np.array([[0.0, 1.0, distance[0, 1], 2.0]])
-    return linkage(distance[np.triu_indices(len(distance), 1)], "average")
-
-
-def cut(profiles: int, forest: Sequence[Tree], least: float) -> Ints:
-    """Cluster of each profile, named after its first profile: groups join at a mean probability of ``least``."""
-    cluster = np.arange(profiles, dtype=np.int32)
-    for tree in forest:
-        label = _labels(tree.joins, 1 - least)
-        smallest = np.full(label.max() + 1, profiles, dtype=np.int32)
-        np.minimum.at(smallest, label, tree.members)
-        cluster[tree.members] = smallest[label]
-    return cluster
-
-
-def _labels(joins: Floats, highest: float) -> npt.NDArray[np.integer]:
-    if len(joins) == 1:
-        return np.array([1, 1 if joins[0, 2] <= highest else 2])
-    return fcluster(joins, highest, "distance")
+        yield members, distance
 
 
 def expected_f1(cluster: Ints, left: Ints, right: Ints, probability: Floats) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.linkage.blocking import block, choose_rules
-from transforms.linkage.clusters import cut, expected_f1, loose_components, trees
+from transforms.linkage.clusters import average_clusters, expected_f1, loose_components
 from transforms.linkage.memory import NONE, Likely, Remembered, changed_profiles, kept_pairs, remember
 from transforms.linkage.model import Model, usable_columns
 from transforms.linkage.pairs import Scorer
@@ -105,8 +105,7 @@ def find_links(
     within = scorer.within(components)
     probability = model.rates.probabilities(within)
     watch.lap("score within components")
-    forest = trees(components, within.left, within.right, probability, together)
-    cluster = cut(profiles, forest, policy.least_probability)
+    cluster = average_clusters(components, within.left, within.right, probability, policy.least_probability, together)
     watch.lap("cluster")
     joined = cluster[within.left] == cluster[within.right]
     return Found(

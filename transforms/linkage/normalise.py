@@ -31,6 +31,23 @@ ATTRIBUTES = (
     "email",
     "phone",
 )
+# Those of which many profiles have the same, so that each text is read once.
+_SHARED = (
+    "given_name",
+    "family_name",
+    "birth_place",
+    "gender",
+    "occupation",
+    "street",
+    "house_number",
+    "address_extra",
+    "postal_code",
+    "city",
+    "region",
+    "country",
+)
+# Forms of a text that are not the plain one; see ``_read_texts``.
+_OF_TEXTS = {"given_name": "name", "family_name": "name", "street": "street", "postal_code": "code"}
 _TITLES = (
     "dr",
     "prof",
@@ -79,20 +96,19 @@ def prepare_profiles(connection: duckdb.DuckDBPyConnection, source: str) -> None
         FROM {identifier(source)} s {joins}
     """)
     _read_han_names(connection)
+    _read_texts(connection)
+    texts = ", ".join(f"{identifier('t_' + name)}.{_OF_TEXTS.get(name, 'text')} AS {name}" for name in _SHARED)
+    joins = " ".join(
+        f"LEFT JOIN texts {identifier('t_' + name)} ON {identifier('t_' + name)}.raw = p.{name}" for name in _SHARED
+    )
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE worded_profiles AS
-        SELECT record_id, born, raw_given, raw_family, raw_full,
-               {_name_text("given_name")} AS given_name, {_name_text("family_name")} AS family_name,
-               string_split({_text(_whole_name())}, ' ') AS words,
-               {_text("full_name")} AS full_name, {_text("birth_place")} AS birth_place, {_text("gender")} AS gender,
-               {_text("occupation")} AS occupation, {_street("street")} AS street,
-               {_text("house_number")} AS house_number, {_text("address_extra")} AS address_extra,
-               replace({_text("postal_code")}, ' ', '') AS postal_code, {_text("city")} AS city,
-               {_text("region")} AS region, {_text("country")} AS country,
+        SELECT record_id, born, raw_given, raw_family, raw_full, {texts},
+               string_split({_text(_whole_name())}, ' ') AS words, {_text("full_name")} AS full_name,
                nullif(regexp_replace(lower(national_id), '[^a-z0-9]', '', 'g'), '') AS national_id,
                nullif(trim(lower(email)), '') AS email,
                nullif(right(regexp_replace(phone, '[^0-9]', '', 'g'), 9), '') AS phone
-        FROM folded_profiles
+        FROM folded_profiles p {joins}
     """)
     titles = ", ".join(map(literal, _TITLES))
     connection.execute(f"""
@@ -130,7 +146,7 @@ def prepare_profiles(connection: duckdb.DuckDBPyConnection, source: str) -> None
                city, region, country, national_id, email, nullif(split_part(email, '@', 1), '') AS mailbox, phone
         FROM named ORDER BY uid
     """)
-    for table in ("foreign_texts", "folded_profiles", "worded_profiles", "han_names"):
+    for table in ("foreign_texts", "folded_profiles", "texts", "worded_profiles", "han_names"):
         connection.execute(f"DROP TABLE {table}")
 
 
@@ -147,11 +163,6 @@ def _text(column: str) -> str:
     return f"CASE WHEN {text} NOT IN ({nothing}) THEN {text} END"
 
 
-def _name_text(column: str) -> str:
-    """A part of a name; a masked one (M***) is not known."""
-    return f"CASE WHEN NOT contains({column}, '*') THEN {_text(column)} END"
-
-
 def _whole_name() -> str:
     """The whole name in the order given – family, also where it is written as "Family, Given"."""
     return (
@@ -159,10 +170,6 @@ def _whole_name() -> str:
         " WHEN given_name IS NULL AND family_name IS NULL AND regexp_full_match(full_name, '[^,]+,[^,]+')"
         " THEN split_part(full_name, ',', 2) || ' ' || split_part(full_name, ',', 1) ELSE full_name END"
     )
-
-
-def _street(column: str) -> str:
-    return rf"regexp_replace({_text(column)}, '(strasse|\bstreet\b|\bstr\b|str$)', 'st', 'g')"
 
 
 def _fold_foreign(connection: duckdb.DuckDBPyConnection, source: str) -> None:
@@ -173,6 +180,19 @@ def _fold_foreign(connection: duckdb.DuckDBPyConnection, source: str) -> None:
     )
     raws = [raw for (raw,) in connection.execute(distinct).fetchall()]
     _create(connection, "foreign_texts", {"raw": raws, "folded": [fold(raw) for raw in raws]})
+
+
+def _read_texts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make ``texts`` (raw, text, name, street, code): each text that profiles share, in comparable form; a masked name
+    (M***) is not known."""
+    distinct = " UNION ".join(f"SELECT {name} AS raw FROM folded_profiles" for name in _SHARED)
+    connection.execute(rf"""
+        CREATE OR REPLACE TEMP TABLE texts AS
+        SELECT raw, text, CASE WHEN NOT contains(raw, '*') THEN text END AS name,
+               regexp_replace(text, '(strasse|\bstreet\b|\bstr\b|str$)', 'st', 'g') AS street,
+               replace(text, ' ', '') AS code
+        FROM (SELECT raw, {_text("raw")} AS text FROM ({distinct}))
+    """)
 
 
 def _read_han_names(connection: duckdb.DuckDBPyConnection) -> None:

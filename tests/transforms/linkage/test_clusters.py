@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from transforms.linkage.clusters import cut, expected_f1, loose_components, trees
+from transforms.linkage.clusters import average_clusters, expected_f1, loose_components
 
 Pair = tuple[int, int, float]
 
@@ -21,7 +21,7 @@ def clusters(profiles: int, *pairs: Pair, together: list[int] | None = None) -> 
     left, right, probability = arrays(*pairs)
     components = loose_components(profiles, left, right, probability, 0.05, 100)
     known = None if together is None else np.array(together, dtype=np.int32)
-    return groups(cut(profiles, trees(components, left, right, probability, known), 0.5))
+    return groups(average_clusters(components, left, right, probability, 0.5, known))
 
 
 def test_pairs_below_the_floor_join_nobody() -> None:
@@ -80,9 +80,20 @@ def test_the_order_of_pairs_does_not_matter() -> None:
     def found(order: np.ndarray) -> list[int]:
         pairs = left[order], right[order], probability[order]
         components = loose_components(40, *pairs, 0.05, 100)
-        return cut(40, trees(components, *pairs), 0.5).tolist()
+        return average_clusters(components, *pairs, 0.5).tolist()
 
     assert found(np.arange(len(left))) == found(shuffled)
+
+
+def test_two_profiles_whom_identifiers_join_are_one() -> None:
+    """Component by component: known to be one, unlikely, likely; the first two are of one group each."""
+    pairs = [(0, 3, 0.1), (1, 4, 0.1), (2, 5, 0.9)]
+    assert clusters(6, *pairs, together=[5, 7, -1, 5, 8, -1]) == {
+        frozenset({0, 3}),
+        frozenset({1}),
+        frozenset({4}),
+        frozenset({2, 5}),
+    }
 
 
 def test_no_pairs_no_clusters() -> None:
