@@ -16,38 +16,55 @@ STAGING = "staging"
 def find_records(connection: duckdb.DuckDBPyConnection, warehouse: Path, record_ids: Iterable[str]) -> None:
     """Make ``named_records`` (record_id, identity_key, source, first_seen_at, last_seen_at): one row per record found.
 
-    ``identity_key`` is null for a record without identifiers. Only the sources that the ids begin with are read.
+    ``identity_key`` is null for a record without identifiers. Only the sources that the ids begin with are read, and a
+    record that was looked for before on this connection is not looked for again.
 
     :param record_ids: ``source:key``, as staging models write it.
     """
-    wanted = sorted(set(record_ids))
     connection.execute("""
-        CREATE OR REPLACE TEMP TABLE named_records (
-            record_id VARCHAR, identity_key VARCHAR, source VARCHAR, first_seen_at TIMESTAMP, last_seen_at TIMESTAMP
+        CREATE TEMP TABLE IF NOT EXISTS known_records (
+            record_id VARCHAR, is_found BOOLEAN, identity_key VARCHAR, source VARCHAR, first_seen_at TIMESTAMP,
+            last_seen_at TIMESTAMP
         )
     """)
-    if not wanted:
-        return
-    connection.register("wanted", pa.table({"record_id": pa.array(wanted, pa.string())}))
-    sources = ", ".join(literal(source) for source in sorted({record.partition(":")[0] for record in wanted}))
+    connection.register("wanted", pa.table({"record_id": pa.array(sorted(set(record_ids)), pa.string())}))
+    unknown = connection.execute("FROM wanted ANTI JOIN known_records USING (record_id)").fetchall()
+    if unknown:
+        _look_up(connection, warehouse, sorted({record.partition(":")[0] for (record,) in unknown}))
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE named_records AS
+        SELECT * EXCLUDE (is_found) FROM known_records SEMI JOIN wanted USING (record_id) WHERE is_found
+    """)
+    connection.unregister("wanted")
+
+
+def _look_up(connection: duckdb.DuckDBPyConnection, warehouse: Path, sources: Iterable[str]) -> None:
+    """Add those of ``wanted`` to ``known_records`` that it lacks."""
+    named = ", ".join(map(literal, sources))
+    connection.execute("CREATE OR REPLACE TEMP TABLE unknown AS FROM wanted ANTI JOIN known_records USING (record_id)")
     connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
     try:
-        selects = [
-            f"SELECT record_id, identity_key, source, occurred_at FROM warehouse.{STAGING}.{identifier(view)}"
-            f" WHERE source IN ({sources}) AND record_id IN (SELECT record_id FROM wanted)"
-            for view in _views(connection)
-        ]
-        if selects:
-            # A record that is one of several lines, or of several versions, counts with its latest.
-            connection.execute(f"""
-                INSERT INTO named_records
-                SELECT record_id, arg_max(identity_key, row(occurred_at, identity_key)), any_value(source),
-                       min(occurred_at), max(occurred_at)
-                FROM ({" UNION ALL ".join(selects)}) GROUP BY record_id
-            """)
+        nothing = "SELECT '' AS record_id, '' AS identity_key, '' AS source, CAST(NULL AS TIMESTAMP) AS occurred_at"
+        selects = " UNION ALL ".join(
+            [f"({nothing} LIMIT 0)"]
+            + [
+                f"SELECT record_id, identity_key, source, occurred_at FROM warehouse.{STAGING}.{identifier(view)}"
+                f" WHERE source IN ({named}) AND record_id IN (SELECT record_id FROM unknown)"
+                for view in _views(connection)
+            ]
+        )
+        # A record that is one of several lines, or of several versions, counts with its latest.
+        connection.execute(f"""
+            INSERT INTO known_records BY NAME
+            SELECT record_id, f.source IS NOT NULL AS is_found, f.* EXCLUDE (record_id)
+            FROM unknown LEFT JOIN (
+                SELECT record_id, arg_max(identity_key, row(occurred_at, identity_key)) AS identity_key,
+                       any_value(source) AS source, min(occurred_at) AS first_seen_at, max(occurred_at) AS last_seen_at
+                FROM ({selects}) GROUP BY record_id
+            ) f USING (record_id)
+        """)
     finally:
         connection.execute("DETACH warehouse")
-        connection.unregister("wanted")
 
 
 def _views(connection: duckdb.DuckDBPyConnection) -> list[str]:
