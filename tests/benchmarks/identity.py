@@ -1,14 +1,13 @@
 """Time and memory of identity resolution: components alone, and the whole run beside a daily increment.
 
-    python -m tests.benchmarks.identity [--edges 1000000 10000000] [--observations 1000000] [--people 50000]
+    python -m tests.benchmarks.identity [--edges 1000000 10000000] [--observations 1000000]
 
 Writes ``docs/benchmark_identity.md``. Each figure is a process of its own, timed after its imports, and all of a table
 are measured in one run, so that ratios mean something on a busy machine; CPU seconds are the steadier figure.
 
 *Read and sort* is the yardstick: the edges (two 62-bit ids each) are read from a DuckDB file and sorted once.
 *Components* reads them, numbers the nodes, finds the components and writes the labels back. *Splink* is its own
-clustering over the same edges. *Company* is the sample company through the whole path, without and then with its newest
-hundredth of rows; its identities are then resolved once more in processes of their own, linkage included.
+clustering over the same edges.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,11 +25,7 @@ from pathlib import Path
 
 import duckdb
 
-from tests.benchmarks.daily import RUN as DAILY_RUN
-from tests.benchmarks.daily import hold_back
-from tests.benchmarks.full_path import WRITE, measure
 from tests.conftest import PROJECT
-from transforms.settings import Settings
 
 PAGE = PROJECT / "docs" / "benchmark_identity.md"
 
@@ -177,22 +171,6 @@ import datetime
 from transforms.identity import resolve_identities
 from transforms.settings import Settings
 """
-RUN_COMPANY = """
-settings = Settings(home=sys.argv[2])
-contracts = load_contracts(settings.entities, settings.contracts)
-report = resolve_identities(settings, contracts.phone_regions, as_of_date(settings, contracts), "benchmark",
-                            linker=profile_linker(settings, "benchmark"))
-found = lambda: report.seconds | {"customers": report.customers, "reached": report.resolved / report.observations}
-"""
-COMPANY_IMPORTS = """
-import splink
-from transforms.contracts import load_contracts
-from transforms.identity import resolve_identities
-from transforms.lake.as_of import as_of_date
-from transforms.linkage import profile_linker
-from transforms.settings import Settings
-"""
-OUTCOMES = ("identity", "linkage")
 
 
 def observe(home: Path, last: int, extra: int) -> None:
@@ -229,34 +207,6 @@ def measure_runs(observations: int) -> list[dict[str, object]]:
     return rows
 
 
-def measure_company(people: int) -> list[dict[str, object]]:
-    """What a day's rows cost, and what all of them do, with linkage; the day uses the model of the first run."""
-    rows: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        settings = Settings(home=home, demo_people=people)
-        environment = {"WATERSHED_HOME": str(home), "WATERSHED_DEMO_PEOPLE": str(people)}
-        measure([sys.executable, "-c", WRITE], environment)
-        hold_back(settings.incoming, home / "aside", 0.01)
-        measure(DAILY_RUN, environment)
-        for outcome in OUTCOMES:
-            shutil.copytree(settings.lake / outcome, Path(folder) / outcome, symlinks=True)
-        for file in sorted((home / "aside").rglob("*.*")):
-            shutil.move(file, settings.incoming / file.parent.name / file.name)
-        measure(DAILY_RUN, environment)
-        path = str(Path(folder) / "none.duckdb")
-        duckdb.connect(path).close()
-        for name in ("everything", "1 % more"):
-            for outcome in OUTCOMES:
-                shutil.rmtree(settings.lake / outcome)
-                if name == "1 % more":
-                    shutil.copytree(Path(folder) / outcome, settings.lake / outcome, symlinks=True)
-            wall, cpu, peak, found = timed(RUN_COMPANY, COMPANY_IMPORTS, path, str(home))
-            rows.append({"run": f"{people:,} people, {name}", "wall": wall, "cpu": cpu, "peak": peak, "steps": found})
-            print(rows[-1], file=sys.stderr)  # noqa: T201
-    return rows
-
-
 def page(components: list[dict[str, object]], runs: list[dict[str, object]], observations: int) -> str:
     """The page, with what was measured and on what."""
     lines = [
@@ -287,8 +237,8 @@ def page(components: list[dict[str, object]], runs: list[dict[str, object]], obs
         "",
         "## The whole run",
         "",
-        f"{observations:,} observations of combinations of identifiers, without linkage;"
-        " then the sample company, with linkage.",
+        f"{observations:,} observations of combinations of identifiers, without linkage; the sample company, with it:"
+        " [benchmark_identity_day.md](benchmark_identity_day.md).",
         "",
     ]
     lines += [
@@ -312,13 +262,12 @@ def main() -> None:
     parser.add_argument("--chain", type=int, default=100_000)
     parser.add_argument("--star", type=int, default=1_000_000)
     parser.add_argument("--observations", type=int, default=1_000_000)
-    parser.add_argument("--people", type=int, default=50_000)
     arguments = parser.parse_args()
     cases = [("people", edges) for edges in arguments.edges]
     cases += [("chain", arguments.chain), ("star", arguments.star)]
     # An ordered chain of 100,000 does not end in Splink.
     components = measure_components(cases, {"chain"})
-    runs = measure_runs(arguments.observations) + measure_company(arguments.people)
+    runs = measure_runs(arguments.observations)
     PAGE.write_text(page(components, runs, arguments.observations), encoding="utf-8")
 
 

@@ -1,0 +1,158 @@
+"""What a day costs identity resolution in the sample company, linkage included, beside everything resolved anew.
+
+    python -m tests.benchmarks.identity_day [--people 200000]
+
+Writes ``docs/benchmark_identity_day.md``. The company goes through the whole path without its newest hundredth of rows,
+then with the older half of that, which changes about a hundredth of what identity reads, its observations, then with
+all of it. Each time its identities are resolved once more from the state before, in a process of their own that is
+timed after its imports; at last from nothing, with a model to train.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import duckdb
+
+from tests.benchmarks.daily import RUN, hold_back
+from tests.benchmarks.full_path import WRITE, measure
+from tests.benchmarks.identity import timed
+from tests.conftest import PROJECT
+from transforms.settings import Settings
+
+PAGE = PROJECT / "docs" / "benchmark_identity_day.md"
+NEWEST = 0.01
+LATER = 0.53
+"""Of the newest hundredth of rows so much comes with the second day: the rest changes about 1 % of the observations."""
+OUTCOMES = ("identity", "linkage")
+RESOLVE = """
+settings = Settings(home=sys.argv[2])
+contracts = load_contracts(settings.entities, settings.contracts)
+report = resolve_identities(settings, contracts.phone_regions, as_of_date(settings, contracts), "benchmark",
+                            linker=profile_linker(settings, "benchmark"))
+found = lambda: report.seconds | {"customers": report.customers, "reached": report.resolved / report.observations}
+"""
+IMPORTS = """
+import splink
+from transforms.contracts import load_contracts
+from transforms.identity import resolve_identities
+from transforms.lake.as_of import as_of_date
+from transforms.linkage import profile_linker
+from transforms.settings import Settings
+"""
+OBSERVED = "SELECT identity_key, hash(o) AS fingerprint FROM warehouse.intermediate.int_identity_observations o"
+
+
+@dataclass(frozen=True)
+class Day:
+    """One run of the identity step; ``changed``: share of observations that are new or another than before."""
+
+    name: str
+    changed: float
+    wall: float
+    cpu: float
+    peak: float
+    steps: dict[str, float]
+
+
+class Company:
+    """A home of the sample company, and its identities as they were before the newest rows came."""
+
+    def __init__(self, folder: Path, people: int) -> None:
+        self.settings = Settings(home=folder / "home", demo_people=people)
+        self.environment = {"WATERSHED_HOME": str(self.settings.home), "WATERSHED_DEMO_PEOPLE": str(people)}
+        self.folder = folder
+        measure([sys.executable, "-c", WRITE], self.environment)
+        hold_back(self.settings.incoming, folder / "first", NEWEST)
+        hold_back(folder / "first", folder / "second", LATER)
+        measure(RUN, self.environment)
+        for outcome in OUTCOMES:
+            shutil.copytree(self.settings.lake / outcome, folder / outcome, symlinks=True)
+        self._observations(f"COPY ({OBSERVED}) TO '{folder / 'before.parquet'}'")
+
+    def _observations(self, query: str) -> float:
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH '{self.settings.warehouse}' AS warehouse (READ_ONLY)")
+            [(found,)] = connection.execute(query).fetchall()
+            return float(found)
+
+    def receive(self, part: str) -> None:
+        """Bring held back rows through the whole path, so that the warehouse has them."""
+        for file in sorted((self.folder / part).rglob("*.*")):
+            shutil.move(file, self.settings.incoming / file.parent.name / file.name)
+        measure(RUN, self.environment)
+
+    def resolve(self, name: str, is_day: bool) -> Day:
+        """Resolve identities from the state before the newest rows, or from nothing."""
+        for outcome in OUTCOMES:
+            shutil.rmtree(self.settings.lake / outcome)
+            if is_day:
+                shutil.copytree(self.folder / outcome, self.settings.lake / outcome, symlinks=True)
+        changed = self._observations(
+            f"SELECT count(*) FILTER (b.fingerprint IS NULL) / count(*) FROM ({OBSERVED})"
+            f" LEFT JOIN read_parquet('{self.folder / 'before.parquet'}') b USING (identity_key, fingerprint)"
+        )
+        empty = self.folder / "none.duckdb"
+        duckdb.connect(str(empty)).close()
+        wall, cpu, peak, found = timed(RESOLVE, IMPORTS, str(empty), str(self.settings.home))
+        day = Day(name, changed, wall, cpu, peak, dict(found))  # type: ignore[call-overload]
+        sys.stderr.write(f"{day}\n")
+        return day
+
+
+def line(day: Day, everything: Day) -> str:
+    """Line of the table."""
+    steps = dict(day.steps)
+    customers, reached = steps.pop("customers"), steps.pop("reached")
+    text = ", ".join(f"{name} {seconds:.1f}" for name, seconds in steps.items())
+    shares = f"{day.wall / everything.wall:.1%} / {day.cpu / everything.cpu:.1%}" if day is not everything else ""
+    changed = f"{day.changed:.1%}" if day is not everything else ""
+    return (
+        f"| {day.name} | {changed} | {reached:.0%} | {day.wall:.1f} / {day.cpu:.1f} | {shares} | {day.peak:,.0f}"
+        f" | {customers:,.0f} | {text} |"
+    )
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=200_000)
+    people = parser.parse_args().people
+    with tempfile.TemporaryDirectory(prefix="watershed-benchmark-") as folder:
+        company = Company(Path(folder), people)
+        company.receive("first")
+        days = [company.resolve("a hundredth of the observations", True)]
+        company.receive("second")
+        days.append(company.resolve("the newest hundredth of all rows", True))
+        everything = company.resolve("everything, with a model to train", False)
+    lines = [line(day, everything) for day in (everything, *days)]
+    settings = Settings()
+    PAGE.write_text(
+        f"""# A day of identity resolution, measured
+
+`python -m tests.benchmarks.identity_day`: the sample company of {people:,} people, linkage included. Its newest
+hundredth of rows comes in two parts: the first changes about a hundredth of what identity reads, both together change
+more, as the newest rows are of the best customers. Each run is a process of its own, timed after its imports, from the
+state before the newest rows. Seconds are wall / CPU, the shares are of the run over everything.
+
+{platform.machine()}, DuckDB {version("duckdb")} with {settings.threads} threads and {settings.memory_limit},
+Splink {version("splink")}.
+
+| what came | observations changed | worked out | s | of everything | peak MB | customers | steps, s |
+|---|---|---|---|---|---|---|---|
+"""
+        + "\n".join(lines)
+        + "\n",
+        encoding="utf-8",
+    )
+
+
+if __name__ == "__main__":
+    main()
