@@ -18,7 +18,7 @@ SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|CREATE\s+(OR\s+REPLACE\s+)?TABLE|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.S
 )
 # Who may import whom inside transforms, as the rooms of the architecture say; everyone may use the shared modules.
-SHARED = {"settings", "sql", "locking", "warehouse", "durability", "pages", "run_folders"}
+SHARED = {"settings", "sql", "locking", "warehouse", "durability", "pages", "run_folders", "yaml_text"}
 MAY_IMPORT = {
     "contracts": set(),
     "sources": {"contracts"},

@@ -14,10 +14,9 @@ import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 
 from transforms.contracts.dataset_rules import REMEDY
+from transforms.yaml_text import compose_yaml
 
 NodePath = tuple[str | int, ...]
-# The same reader written in C, where PyYAML was built with it.
-_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _parsed(content: bytes) -> Document:
     # The same text is asked for more than once, by the lint, the diff and the pages, and checking it takes a while.
     file = Path()
     try:
-        node = _compose(content.decode("utf-8"))
+        node = compose_yaml(content.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise ContractError([Problem(file, 1, f"not UTF-8: {error}.", "Save the file as UTF-8.")]) from error
     except yaml.MarkedYAMLError as error:
@@ -109,14 +108,6 @@ def _parsed(content: bytes) -> Document:
     if faults:
         raise ContractError(sorted(faults, key=lambda fault: fault.line))
     return document
-
-
-def _compose(text: str) -> Any:
-    try:
-        return yaml.compose(text, Loader=_LOADER)
-    except yaml.YAMLError:
-        # The slower reader says better what is wrong, and where.
-        return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
 def _plain(node: Any, path: NodePath, lines: dict[NodePath, int], repeated: list[Problem], file: Path) -> Any:

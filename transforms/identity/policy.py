@@ -11,6 +11,8 @@ import duckdb
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
+from transforms.yaml_text import load_yaml
+
 IdentifierType = Literal["app_user_id", "loyalty_id", "email", "phone", "payment_token", "device_id"]
 
 DEFAULT_POLICY = Path(__file__).with_name("policy.yaml")
@@ -117,7 +119,7 @@ def load_policy(path: Path = DEFAULT_POLICY) -> Policy:
     :raises PolicyError: naming each wrong entry, a type of identifier that is unknown among them.
     """
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = load_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PolicyError(f"{path}: there is no such file; WATERSHED_IDENTITY_POLICY names the policy") from None
     except yaml.YAMLError as error:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+
+from transforms.yaml_text import load_yaml
 
 DEFAULT_POLICY = Path(__file__).with_name("policy.yaml")
 
@@ -68,4 +69,4 @@ def load_policy(path: Path = DEFAULT_POLICY) -> LinkagePolicy:
 
     :raises pydantic.ValidationError: if a key is unknown, missing or out of its range.
     """
-    return LinkagePolicy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    return LinkagePolicy.model_validate(load_yaml(path.read_text(encoding="utf-8")))
