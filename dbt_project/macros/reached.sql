@@ -113,9 +113,36 @@
     {{ return(this.incorporate(path={'identifier': this.identifier ~ '__assignments'})) }}
 {%- endmacro %}
 
+{#- The identifiers that have another customer than then, for as long as the model is built. -#}
+{% macro moved_assignments() -%}
+    {{ return(this.identifier ~ '__moved') }}
+{%- endmacro %}
+
+{#- Before the increment: worked out once, for whom it reaches and for what is remembered after it. -#}
+{% macro find_moved_assignments() -%}
+    {%- if execute and is_incremental() -%}
+    create or replace temporary table {{ moved_assignments() }} as
+    select
+        coalesce(present.identity_key, former.identity_key) as identity_key,
+        present.customer_id,
+        former.customer_id as former_customer_id
+    from {{ source('identity', 'assignments') }} as present
+    full outer join {{ former_assignments() }} as former on present.identity_key = former.identity_key
+    where coalesce(present.customer_id, '') <> coalesce(former.customer_id, '')
+    {%- endif -%}
+{%- endmacro %}
+
+{#- After it: a run writes what has moved, not all of a table that is nothing but keys. -#}
 {% macro remember_assignments() -%}
     {%- if not env_var('WATERSHED_INCREMENTS', '') -%}
     drop table if exists {{ former_assignments() }}
+    {%- elif execute and is_incremental() -%}
+    delete from {{ former_assignments() }}
+    where identity_key in (select moved.identity_key from {{ moved_assignments() }} as moved);
+    insert into {{ former_assignments() }}
+    select identity_key, customer_id from {{ moved_assignments() }}
+    where customer_id is not null;
+    drop table {{ moved_assignments() }}
     {%- else -%}
     create or replace table {{ former_assignments() }} as
     select identity_key, customer_id from {{ source('identity', 'assignments') }}

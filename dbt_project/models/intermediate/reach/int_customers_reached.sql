@@ -2,6 +2,7 @@
     materialized='incremental',
     unique_key=['reached_type', 'reached_id'],
     incremental_strategy='delete+insert',
+    pre_hook='{{ find_moved_assignments() }}',
     post_hook=['{{ remember_assignments() }}', '{{ remember_contents() }}']
 ) }}
 {%- set plan = increment_plan() -%}
@@ -20,12 +21,10 @@ with
 -- Whoever is somebody else than at the last build reaches both: the former customer has lost something.
 moved as (
     select
-        coalesce(present.identity_key, former.identity_key) as identity_key,
-        present.customer_id,
-        former.customer_id as former_customer_id
-    from {{ assignments }} as present
-    full outer join {{ former_assignments() }} as former on present.identity_key = former.identity_key
-    where coalesce(present.customer_id, '') <> coalesce(former.customer_id, '')
+        identity_key,
+        customer_id,
+        former_customer_id
+    from {{ moved_assignments() }}
 ),
 
 -- An order has one customer, whatever identifiers its lines carry: a new line or another owner of one settles it anew.
