@@ -192,6 +192,9 @@ def test_only_who_is_reached_is_made_anew(project: Project) -> None:
             project.die_at_the_end(history.as_of, "fct_sessions", *UP_TO_THE_JOURNEY)
         project.increment(history.as_of, *UP_TO_THE_JOURNEY)
         counts += project.rows("SELECT reached_id FROM intermediate.int_customers_reached WHERE reached_type = 'build'")
+        said = {(row["identity_key"], row["customer_id"]) for row in history.identities()["assignments"]}
+        remembered = project.rows("FROM intermediate.int_customers_reached__assignments")
+        assert len(remembered) == len(said) and set(remembered) == said, told
         rebuilt = project.rebuild(history.as_of, *UP_TO_THE_JOURNEY)
         assert differences(warehouse, rebuilt) == {}, told
     assert len(set(counts)) == 1, "everything was made in full, which proves nothing"
