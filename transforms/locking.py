@@ -56,7 +56,8 @@ def exclusive(
         LockedError: it was not free within ``timeout_seconds``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + timeout_seconds
+    # Naps are counted, not the clock: while a machine sleeps or is moved, the holder stands still as well.
+    left = timeout_seconds
     told = False
     with path.open("a+", encoding="utf-8") as stream:
         while True:
@@ -65,7 +66,7 @@ def exclusive(
                 break
             except BlockingIOError:
                 text = f"{read_holder(path) or 'another process'} holds {path}"
-                if time.monotonic() >= deadline:
+                if left <= 0:
                     raise LockedError(
                         f"{text}; waited {timeout_seconds:.0f} s. Wait for it to end, or raise"
                         " WATERSHED_LOCK_TIMEOUT_SECONDS."
@@ -73,7 +74,8 @@ def exclusive(
                 if on_wait and not told:
                     on_wait(f"waiting: {text}")
                     told = True
-                time.sleep(min(POLL_SECONDS, max(0.0, deadline - time.monotonic())))
+                time.sleep(min(POLL_SECONDS, left))
+                left -= POLL_SECONDS
         stream.truncate(0)
         since = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         stream.write(json.dumps({"holder": holder, "process": os.getpid(), "since": since}))

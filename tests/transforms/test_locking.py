@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import multiprocessing.queues
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -62,6 +64,17 @@ def test_the_second_waits_until_it_is_free(tmp_path: Path, holder: multiprocessi
         assert "second" in path.read_text()
     assert len(told) == 1 and "the other run" in told[0]
     assert path.read_text() == ""
+
+
+def test_a_clock_that_jumps_does_not_end_the_wait(
+    tmp_path: Path, holder: multiprocessing.Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a machine that was put to sleep for an hour while somebody waited."""
+    hours = itertools.count(start=0, step=3600)
+    clock = SimpleNamespace(sleep=time.sleep, monotonic=lambda: float(next(hours)))
+    monkeypatch.setattr("transforms.locking.time", clock)
+    with exclusive(tmp_path / "run.lock", "second", 30, lambda _: holder.terminate()):
+        pass
 
 
 def _hold_with_child(path: Path, ready: multiprocessing.queues.Queue) -> None:
