@@ -86,14 +86,10 @@ def test_the_order_of_pairs_does_not_matter() -> None:
 
 
 def test_two_profiles_whom_identifiers_join_are_one() -> None:
-    """Component by component: known to be one, unlikely, likely; the first two are of one group each."""
-    pairs = [(0, 3, 0.1), (1, 4, 0.1), (2, 5, 0.9)]
-    assert clusters(6, *pairs, together=[5, 7, -1, 5, 8, -1]) == {
-        frozenset({0, 3}),
-        frozenset({1}),
-        frozenset({4}),
-        frozenset({2, 5}),
-    }
+    """Unlikely pairs of one group, of two groups and of none, and a likely one of none."""
+    pairs = [(0, 3, 0.1), (1, 4, 0.1), (6, 7, 0.1), (2, 5, 0.9)]
+    joined = {frozenset({0, 3}), frozenset({2, 5})}
+    assert clusters(8, *pairs, together=[5, 7, -1, 5, 8, -1, -1, -1]) == joined | {frozenset({i}) for i in (1, 4, 6, 7)}
 
 
 def test_no_pairs_no_clusters() -> None:
