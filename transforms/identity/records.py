@@ -28,9 +28,10 @@ def find_records(connection: duckdb.DuckDBPyConnection, warehouse: Path, record_
         )
     """)
     connection.register("wanted", pa.table({"record_id": pa.array(sorted(set(record_ids)), pa.string())}))
-    unknown = connection.execute("FROM wanted ANTI JOIN known_records USING (record_id)").fetchall()
-    if unknown:
-        _look_up(connection, warehouse, sorted({record.partition(":")[0] for (record,) in unknown}))
+    connection.execute("CREATE OR REPLACE TEMP TABLE unknown AS FROM wanted ANTI JOIN known_records USING (record_id)")
+    sources = connection.execute("SELECT DISTINCT split_part(record_id, ':', 1) FROM unknown ORDER BY ALL").fetchall()
+    if sources:
+        _look_up(connection, warehouse, [source for (source,) in sources])
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE named_records AS
         SELECT * EXCLUDE (is_found) FROM known_records SEMI JOIN wanted USING (record_id) WHERE is_found
@@ -39,9 +40,8 @@ def find_records(connection: duckdb.DuckDBPyConnection, warehouse: Path, record_
 
 
 def _look_up(connection: duckdb.DuckDBPyConnection, warehouse: Path, sources: Iterable[str]) -> None:
-    """Add those of ``wanted`` to ``known_records`` that it lacks."""
+    """Add the records of ``unknown`` to ``known_records``, also those that are nowhere."""
     named = ", ".join(map(literal, sources))
-    connection.execute("CREATE OR REPLACE TEMP TABLE unknown AS FROM wanted ANTI JOIN known_records USING (record_id)")
     connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
     try:
         nothing = "SELECT '' AS record_id, '' AS identity_key, '' AS source, CAST(NULL AS TIMESTAMP) AS occurred_at"

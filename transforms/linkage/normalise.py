@@ -31,21 +31,9 @@ ATTRIBUTES = (
     "email",
     "phone",
 )
-# Those of which many profiles have the same, so that each text is read once.
-_SHARED = (
-    "given_name",
-    "family_name",
-    "birth_place",
-    "gender",
-    "occupation",
-    "street",
-    "house_number",
-    "address_extra",
-    "postal_code",
-    "city",
-    "region",
-    "country",
-)
+# Nearly every profile has its own; of the others many profiles share a text, which is read once.
+_OWN = frozenset({"full_name", "national_id", "email", "phone"})
+_SHARED = tuple(name for name in ATTRIBUTES if name not in _OWN)
 # Forms of a text that are not the plain one; see ``_read_texts``.
 _OF_TEXTS = {"given_name": "name", "family_name": "name", "street": "street", "postal_code": "code"}
 _TITLES = (
