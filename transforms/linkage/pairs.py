@@ -76,12 +76,12 @@ class Scorer:
         """).fetchnumpy()
         self._connection.execute(f"DROP TABLE {table}")
         return Pairs(
-            np.asarray(rows["l"], dtype=np.int32),
-            np.asarray(rows["r"], dtype=np.int32),
-            np.asarray(rows["match_weight"], dtype=np.float64) - prior,
-            {kind: np.asarray(rows[kind], dtype=np.float64) for kind in kinds},
-            np.asarray(rows["by_name"], dtype=np.float64) - prior,
-            np.asarray(rows["is_named"], dtype=bool),
+            left=np.asarray(rows["l"], dtype=np.int32),
+            right=np.asarray(rows["r"], dtype=np.int32),
+            weight=np.asarray(rows["match_weight"], dtype=np.float64) - prior,
+            unshared={kind: np.asarray(rows[kind], dtype=np.float64) for kind in kinds},
+            by_name=np.asarray(rows["by_name"], dtype=np.float64) - prior,
+            is_named=np.asarray(rows["is_named"], dtype=bool),
         )
 
     def _names(self) -> tuple[str, str]:

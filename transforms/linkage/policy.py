@@ -46,6 +46,7 @@ class LinkagePolicy(BaseModel):
     random_pairs: PositiveInt
     training_rules: PositiveInt
     training_pairs: PositiveInt
+    pattern_pairs: PositiveInt
     prior_matches: PositiveFloat
     prior_strangers: PositiveFloat
     loose_probability: float = Field(gt=0, lt=1)

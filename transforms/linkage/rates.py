@@ -16,42 +16,54 @@ How many matches and lookalikes there are is learned from the pairs by expectati
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from transforms.linkage.policy import LinkagePolicy
+from transforms.linkage.policy import LinkagePolicy, Lookalike
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int32]
 
 _MOST_ITERATIONS = 200
+_SETTLED = 1e-6
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Scored pairs: two profiles, the weight of all evidence, and of what each kind of lookalike does not share.
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What speaks for and against pairs: the weight of all of it, and of what each kind of lookalike does not share.
 
     ``by_name``: the weight of all but the likeness of e-mail addresses, where the names agree; elsewhere that of all.
     ``is_named``: whether the names agree and two addresses were compared. Weights are logarithms to the base of two of
     match : stranger, without the prior.
     """
 
-    left: Ints
-    right: Ints
     weight: Floats
-    unshared: dict[str, Floats]
+    unshared: dict[Lookalike, Floats]
     by_name: Floats
     is_named: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
-        return len(self.left)
+        return len(self.weight)
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> Pairs:
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Evidence):
+    """Scored pairs: the evidence on two profiles each."""
+
+    left: Ints
+    right: Ints
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Self:
         """Some of the pairs."""
-        unshared = {kind: weight[kept] for kind, weight in self.unshared.items()}
-        return Pairs(
-            self.left[kept], self.right[kept], self.weight[kept], unshared, self.by_name[kept], self.is_named[kept]
+        return type(self)(
+            left=self.left[kept],
+            right=self.right[kept],
+            weight=self.weight[kept],
+            unshared={kind: weight[kept] for kind, weight in self.unshared.items()},
+            by_name=self.by_name[kept],
+            is_named=self.is_named[kept],
         )
 
 
@@ -61,10 +73,10 @@ class Rates:
     one name whose e-mail addresses are made of it."""
 
     matches: float
-    lookalikes: dict[str, float]
+    lookalikes: dict[Lookalike, float]
     emails_made_of_names: float
 
-    def probabilities(self, pairs: Pairs) -> Floats:
+    def probabilities(self, pairs: Evidence) -> Floats:
         """Probability of each pair to be one person, rounded to what does not depend on the order of sums."""
         share = self.emails_made_of_names
         strangers = (1 - share) * _against(pairs.weight) + share * _against(pairs.by_name)
@@ -80,39 +92,50 @@ def _against(weight: Floats) -> Floats:
 
 def rates_before_data(profiles: int, policy: LinkagePolicy) -> Rates:
     """What is held true of any register: one match per profile, and lookalikes as the policy has them."""
-    lookalikes: dict[str, float] = {kind: prior.per_match for kind, prior in policy.lookalikes.items()}
+    lookalikes: dict[Lookalike, float] = {kind: prior.per_match for kind, prior in policy.lookalikes.items()}
     return Rates(1 / max(profiles, 2), lookalikes, policy.emails_made_of_names.share)
 
 
-def estimate_rates(pairs: Pairs, profiles: int, policy: LinkagePolicy) -> Rates:
+def estimate_rates(pairs: Evidence, profiles: int, policy: LinkagePolicy) -> Rates:
     """Learn how many matches and lookalikes there are, by expectation maximisation over the candidates.
 
     Pairs that are no candidates count as strangers.
     """
-    everything = max(profiles * (profiles - 1) / 2, 1)
-    before, made = rates_before_data(profiles, policy), policy.emails_made_of_names
-    matches, lookalikes, share = before.matches, dict(before.lookalikes), before.emails_made_of_names
-    by_chance, by_name = _against(pairs.weight), _against(pairs.by_name)
-    unlike = {kind: _against(pairs.unshared[kind]) for kind in lookalikes}
+    rates = rates_before_data(profiles, policy)
     for _ in range(_MOST_ITERATIONS):
-        odds = (1 - matches) / matches
-        strangers, alike = odds * (1 - share) * by_chance, odds * share * by_name
-        terms = {kind: lookalikes[kind] * unlike[kind] for kind in lookalikes}
-        match = 1 / (1 + strangers + alike + sum(terms.values()))
-        found = float(match.sum())
-        after = min(max(found / everything, 1e-15), 0.5)
-        for kind, prior in policy.lookalikes.items():
-            seen = float((match * terms[kind]).sum())
-            lookalikes[kind] = (seen + prior.per_match * prior.weight) / (found + prior.weight)
-        # Where addresses are not alike they are not made of the name, whatever the weights say.
-        is_alike = pairs.by_name < pairs.weight
-        named = float((match * (strangers + alike))[pairs.is_named].sum())
-        share = (float((match * alike)[is_alike].sum()) + made.share * made.weight) / (named + made.weight)
-        moved, matches = abs(np.log(after / matches)), after
-        if moved < 1e-6:
+        before = rates
+        rates, _ = expect(pairs, before, profiles, policy)
+        if abs(np.log(rates.matches / before.matches)) < _SETTLED:
             break
     return Rates(
-        float(f"{matches:.6g}"),
-        {kind: float(f"{value:.6g}") for kind, value in lookalikes.items()},
-        float(f"{share:.6g}"),
+        float(f"{rates.matches:.6g}"),
+        {kind: float(f"{value:.6g}") for kind, value in rates.lookalikes.items()},
+        float(f"{rates.emails_made_of_names:.6g}"),
     )
+
+
+def expect(
+    pairs: Evidence, rates: Rates, profiles: int, policy: LinkagePolicy, times: Floats | float = 1.0
+) -> tuple[Rates, Floats]:
+    """One step of expectation maximisation: the rates that pairs have by given rates, and how probably each is a match.
+
+    :param times: how many pairs each one stands for.
+    """
+    matches, lookalikes, share = rates.matches, rates.lookalikes, rates.emails_made_of_names
+    odds = (1 - matches) / matches
+    strangers, alike = odds * (1 - share) * _against(pairs.weight), odds * share * _against(pairs.by_name)
+    terms = {kind: per_match * _against(pairs.unshared[kind]) for kind, per_match in lookalikes.items()}
+    match = 1 / (1 + strangers + alike + sum(terms.values()))
+    expected = match * times
+    found = float(expected.sum())
+    likely = {}
+    for kind, prior in policy.lookalikes.items():
+        seen = float((expected * terms[kind]).sum())
+        likely[kind] = (seen + prior.per_match * prior.weight) / (found + prior.weight)
+    # Where addresses are not alike they are not made of the name, whatever the weights say.
+    is_alike = pairs.by_name < pairs.weight
+    named = float((expected * (strangers + alike))[pairs.is_named].sum())
+    made = policy.emails_made_of_names
+    share = (float((expected * alike)[is_alike].sum()) + made.share * made.weight) / (named + made.weight)
+    everything = max(profiles * (profiles - 1) / 2, 1)
+    return Rates(min(max(found / everything, 1e-15), 0.5), likely, share), match

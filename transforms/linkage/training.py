@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from transforms.linkage.anchor import count_patterns, find_anchor
 from transforms.linkage.blocking import Rule, training_rules
 from transforms.linkage.engine import make_linker
 from transforms.linkage.frequencies import count_terms, frequency_columns
@@ -37,35 +38,42 @@ def train(
     """Learn a model from ``profiles``.
 
     How often strangers agree comes from all pairs of a fixed sample, how often true matches do from expectation
-    maximisation over the pairs of a few rules. What few pairs say is drawn towards what is known before any data.
-    The rates are those before any data. Needs :func:`transforms.identity.keys.define_keyed_hash`.
+    maximisation over the pairs of a few rules. A session that finds more matches than all candidates are likely to hold
+    has found something else, and does not count. What few pairs say is drawn towards the anchor
+    (:mod:`transforms.linkage.anchor`), and that towards what is known before any data. The rates are those before any
+    data. Needs ``candidates`` and :func:`transforms.identity.keys.define_keyed_hash`.
     """
     prior = {role.name: tuple((level.m, level.u) for level in role.levels) for role in ROLES if role.name in columns}
     strangers, pairs = _strangers(connection, prior, profiles, policy)
+    roles = [role for role in ROLES if role.name in columns]
+    by_chance = {name: [u for _, u in shares] for name, shares in strangers.items()}
+    patterns = count_patterns(connection, roles, policy.pattern_pairs)
+    anchor = find_anchor(patterns, roles, by_chance, profiles, policy)
     linker = make_linker(connection, "profiles", strangers, 1 / max(profiles, 2))
-    sessions = [_session(linker, rule) for rule in training_rules(rules, columns, policy)]
+    found_by_rule = (_session(linker, rule) for rule in training_rules(rules, columns, policy))
+    sessions = [session for session in found_by_rule if session and session.matches <= anchor.matches]
     smoothed = {}
     for name, shares in strangers.items():
         found, seen = [0.0] * len(shares), 0.0
         for session in sessions:
-            if session and name in session.shares:
+            if name in session.shares:
                 seen += session.matches
                 found = [total + session.matches * m for total, m in zip(found, session.shares[name], strict=True)]
-        drawn = _drawn(found, [m for m, _ in prior[name]], seen, policy.prior_matches)
+        drawn = _drawn(found, anchor.shares[name], seen, policy.prior_matches)
         smoothed[name] = tuple((m, u) for m, (_, u) in zip(drawn, shares, strict=True))
     return Model(
         columns=tuple(columns),
         rules=tuple(rule.keys for rule in rules),
         shares=smoothed,
         rates=rates_before_data(profiles, policy),
-        frequencies=count_terms(connection, frequency_columns(role for role in ROLES if role.name in columns)),
+        frequencies=count_terms(connection, frequency_columns(roles)),
         policy=policy.model_dump(mode="json"),
         normaliser_version=LINKAGE_NORMALISER_VERSION,
         key=key_of(connection),
         trained_on={
             "profiles": profiles,
             "pairs_of_strangers": pairs,
-            "expected_matches": round(max((session.matches for session in sessions if session), default=0)),
+            "expected_matches": round(anchor.matches),
         },
     )
 

@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 
 from transforms.identity.keys import define_keyed_hash
-from transforms.linkage.blocking import choose_rules
+from transforms.linkage.blocking import block, choose_rules
 from transforms.linkage.find import Found, find_links
 from transforms.linkage.model import Model, usable_columns
 from transforms.linkage.normalise import ATTRIBUTES, prepare_profiles
@@ -152,4 +152,6 @@ def trained(profiles: Sequence[Profile], secret: bytes = SECRET) -> Model:
     policy = load_policy()
     connection = prepared(profiles, secret)
     columns = usable_columns(connection, policy)
-    return train(connection, columns, choose_rules(connection, columns, len(profiles), policy), len(profiles), policy)
+    rules = choose_rules(connection, columns, len(profiles), policy)
+    block(connection, [rule.keys for rule in rules])
+    return train(connection, columns, rules, len(profiles), policy)

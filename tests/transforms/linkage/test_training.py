@@ -2,14 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.linkage.blocking import choose_rules
-from transforms.linkage.model import Model, usable_columns
-from transforms.linkage.policy import load_policy
-from transforms.linkage.training import train
+from transforms.linkage.model import Model
 
-from .register import prepared, register
-
-POLICY = load_policy()
+from .register import register, trained
 
 
 def test_shares_of_a_comparison_add_up(model: Model) -> None:
@@ -26,8 +21,6 @@ def test_what_agrees_more_tells_more(model: Model) -> None:
 
 def test_few_profiles_leave_the_model_where_it_was_before_any_data() -> None:
     profiles, _ = register(4, 1)
-    connection = prepared(profiles)
-    columns = usable_columns(connection, POLICY)
-    model = train(connection, columns, choose_rules(connection, columns, 5, POLICY), 5, POLICY)
+    model = trained(profiles)
     prior = {level.label: level.m for role in model.roles if role.name == "born" for level in role.levels}
     assert model.shares["born"][0][0] == pytest.approx(prior["equal"], abs=0.15)
