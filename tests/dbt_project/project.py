@@ -18,7 +18,7 @@ from dbt.cli.main import dbtRunner
 from dbt.contracts.graph.manifest import Manifest
 
 from orchestration.dbt_parse import prepare_manifest
-from orchestration.dbt_run import parsed_project
+from orchestration.dbt_run import parsed_project, spare_unread_events
 from orchestration.warehouse import environment as changed_environment
 from tests.dbt_project import story
 from tests.dbt_project.lake import Row, write_identity
@@ -44,6 +44,7 @@ def environment(**variables: str) -> Iterator[None]:
 @functools.cache
 def parsed() -> Manifest:
     """The project as every run takes it up; parsed once, whatever the lakes and warehouses of the tests."""
+    spare_unread_events()
     with tempfile.TemporaryDirectory() as folder:
         return parsed_project(prepare_manifest(Settings(home=Path(folder))).with_name("partial_parse.msgpack"))
 
@@ -59,7 +60,7 @@ def run_dbt(warehouse: Path, command: str, *arguments: str, **variables: str) ->
     with environment(WATERSHED_WAREHOUSE=str(warehouse), **variables):
         result = dbtRunner(manifest=parsed()).invoke(
             [
-                *("--quiet", "--log-level-file", "none", "--no-use-colors", command, *arguments),
+                *("--quiet", "--no-write-json", "--log-level-file", "none", "--no-use-colors", command, *arguments),
                 *("--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT)),
                 *("--target-path", str(scratch), "--log-path", str(scratch)),
             ]

@@ -23,6 +23,8 @@ from typing import IO
 from orchestration import cli
 from orchestration.quick_imports import quick_imports
 from tests.conftest import PROJECT
+from transforms.contracts import load_contracts
+from transforms.settings import Settings
 
 _STATUS = struct.Struct("i")
 
@@ -159,6 +161,10 @@ def main() -> None:
     with quick_imports("dagster"):
         import orchestration.pipeline
         import orchestration.runs  # noqa: F401
+
+        # Each command would check the same texts anew.
+        settings = Settings()
+        load_contracts(settings.entities, settings.contracts)
     _serve(socket.socket(fileno=int(sys.argv[1])))
     cli.main()
 
