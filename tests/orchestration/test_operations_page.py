@@ -13,6 +13,7 @@ import typer.main
 from orchestration.cli import app
 from orchestration.commands import common
 from tests.conftest import PROJECT
+from tests.transforms.lake import test_kills as loads_killed
 
 PAGE = (PROJECT / "docs" / "operations.md").read_text(encoding="utf-8")
 UNITS = ("watershed.service", "watershed-run.service", "watershed-run.timer")
@@ -45,6 +46,12 @@ def test_the_kills_are_as_many_as_the_tests_make() -> None:
         if re.search(r"^KILLS = ", path.read_text(encoding="utf-8"), flags=re.M)
     }
     assert sum(made.values()) >= 200 and made["tests/transforms/lake/test_kills.py"] >= 200
+    each_time, loads = sum(loads_killed.KILLS_EACH_TIME.values()), sum(loads_killed.KILLS.values())
+    assert f"`make test` makes {sum(made.values()) - loads + each_time} of these kills, {each_time} of them" in kills
+    assert f"the other {loads - each_time} of those" in kills
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    assert f"{sum(made.values())} random kills of every stage" in readme
+    assert f"{sum(made.values()) - loads + each_time} of them by `make test`" in readme
     for file in re.findall(r"`(tests/\S+)`", others):
         assert (PROJECT / file).exists(), file
 

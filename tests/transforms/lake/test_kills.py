@@ -34,7 +34,9 @@ from transforms.settings import Settings
 
 # Another one each time; a failure names it and can be repeated.
 SEED = int(os.environ.get("WATERSHED_TEST_SEED", random.SystemRandom().randrange(1_000_000)))
+# In all, and how many of them each run of the tests makes: the others are those of ``make test-long``.
 KILLS = {"upsert": 150, "snapshot": 60}
+KILLS_EACH_TIME = {"upsert": 60, "snapshot": 25}
 TABLES = {
     "accepted": "SELECT * EXCLUDE (_loaded_at) FROM accepted",
     "current": "SELECT * EXCLUDE (_loaded_at) FROM current",
@@ -239,22 +241,31 @@ def allowed_states(undisturbed: Shop, stage: Stage, before: str) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", list(KILLS))
-def test_loads_killed_at_random_moments(tmp_path: Path, mode: str) -> None:
+@pytest.mark.parametrize(
+    ("mode", "least"),
+    [
+        *(pytest.param(mode, kills, id=mode) for mode, kills in KILLS_EACH_TIME.items()),
+        *(
+            pytest.param(mode, kills - KILLS_EACH_TIME[mode], id=f"{mode}, the others", marks=pytest.mark.long)
+            for mode, kills in KILLS.items()
+        ),
+    ],
+)
+def test_loads_killed_at_random_moments(tmp_path: Path, mode: str, least: int) -> None:
     print(f"WATERSHED_TEST_SEED={SEED}")  # noqa: T201
     chance = random.Random(SEED)
     undisturbed, killed = two_shops(tmp_path, mode)
     kills = live_looks = loaded = 0
     reach = 0.2
     before = rows_in([])
-    for stage in stages(mode, chance):
+    for passed, stage in enumerate(stages(mode, chance), start=1):
         stage.act(undisturbed)
         stage.act(killed)
         states = allowed_states(undisturbed, stage, before)
         while True:
             child = _start(killed)
             child.join(chance.uniform(0, reach))
-            if child.is_alive() and chance.random() < 0.3:
+            if child.is_alive() and chance.random() < 0.7:
                 live_looks += 1
                 assert under_way(killed) in states, f"seed {SEED}, {stage.name}: seen while a load ran"
             child.kill()
@@ -270,7 +281,8 @@ def test_loads_killed_at_random_moments(tmp_path: Path, mode: str) -> None:
             assert child.exitcode == -signal.SIGKILL, f"seed {SEED}, {stage.name}: the load failed"
         assert tables(killed) == tables(undisturbed), f"seed {SEED}, {stage.name}"
         before = left_behind(undisturbed)
-        if kills >= KILLS[mode]:
+        # Each kind of stage has come, and files have come again.
+        if kills >= least and passed > 3:
             break
     assert live_looks >= 10
     holding = [query for query in TABLES.values() if killed.query(f"SELECT count(*) FROM ({query})") > [(10,)]]
