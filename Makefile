@@ -59,7 +59,7 @@ test: setup ## run all tests but the benchmarks, those of BI clients and the lon
 test-bi: setup ## run the tests of BI clients, each in an environment of its own under .bi (1.5 GB, about 10 minutes)
 	$(RUN)/pytest -n 0 -m bi tests/bi
 
-test-long: setup ## compare backfills with daily runs, one clicked in Dagster's pages (Chromium), kill more loads (half an hour)
+test-long: setup ## compare backfills with daily runs, one clicked in Dagster's pages (Chromium), kill loads at every step (half an hour)
 	$(RUN)/pytest -n 0 -m long tests/orchestration tests/browser tests/transforms/lake
 
 lint: setup ## run the linters, the type checker and the contracts' lint

@@ -320,10 +320,22 @@ def _keep_some(shop: Shop) -> None:
             path.unlink()
 
 
+SITUATIONS = ("first files", "a file alone", "a file alone, on disk", "contract", "release")
+# Each run of the tests hits one step in so many, from another one on each time; ``make test-long`` hits all.
+STRIDE = 3
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["first files", "a file alone", "a file alone, on disk", "contract", "release"])
-def test_loads_killed_before_each_step_in_the_file_system(tmp_path: Path, scenario: str) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "stride"),
+    [
+        *(pytest.param(scenario, STRIDE, id=scenario) for scenario in SITUATIONS),
+        *(pytest.param(scenario, 1, id=f"{scenario}, each", marks=pytest.mark.long) for scenario in SITUATIONS),
+    ],
+)
+def test_loads_killed_before_each_step_in_the_file_system(tmp_path: Path, scenario: str, stride: int) -> None:
     """The dangerous moments are short, and a random one seldom hits them: here each of them is hit."""
+    print(f"WATERSHED_TEST_SEED={SEED}")  # noqa: T201
     (tmp_path / "start").mkdir()
     start = Shop(tmp_path / "start", document("upsert"))
     stage = _prepare(start, scenario)
@@ -336,7 +348,7 @@ def test_loads_killed_before_each_step_in_the_file_system(tmp_path: Path, scenar
     assert len(states) > 1, "the stage changes what is seen"
     expected = tables(undisturbed)
     step = 0
-    for step in itertools.count():
+    for step in itertools.count(SEED % stride, stride):
         folder = tmp_path / str(step)
         shutil.copytree(tmp_path / "start", folder, symlinks=True)
         killed = _opened(start, folder)
