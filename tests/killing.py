@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import signal
 from collections.abc import Callable
@@ -10,6 +11,11 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+# Another one each time; a failure names it and can be repeated.
+SEED = int(os.environ.get("WATERSHED_TEST_SEED", random.SystemRandom().randrange(1_000_000)))
+# Where each step of a work is hit by a kill, ``make test`` hits one in so many, from another one on each time, and
+# ``make test-long`` all of them.
+STRIDE = 3
 _CHILDREN = multiprocessing.get_context("forkserver")
 # Where works lie, and what they import late; what is not here costs time in each child, nothing else.
 _LIBRARIES = ("pandas", "pyarrow.dataset", "adbc_driver_postgresql.dbapi", "dlt.sources.helpers.rest_client")

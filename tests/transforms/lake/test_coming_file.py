@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pytest
 
-from tests.killing import start
+from tests.killing import SEED, STRIDE, start
 from tests.transforms.lake.shop import Shop, contract_document
 from transforms.contracts import SourceContract
 from transforms.lake import coming_file, gated, hashed_file, landing
@@ -255,10 +255,14 @@ def _load(settings: Settings, contract: SourceContract, last_step: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_load_killed_at_any_step_is_completed_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "stride", [pytest.param(STRIDE, id="some"), pytest.param(1, id="each", marks=pytest.mark.long)]
+)
+def test_a_load_killed_at_any_step_is_completed_by_the_next(tmp_path: Path, stride: int) -> None:
+    print(f"WATERSHED_TEST_SEED={SEED}")  # noqa: T201
     content = b"".join([*_lines({"kind": "gift"}), _lines()[5]])
     step = 0
-    for step in itertools.count():
+    for step in itertools.count(SEED % stride, stride):
         (tmp_path / str(step)).mkdir()
         shop = Shop(tmp_path / str(step), contract_document("json"))
         shop.deliver(content, "a.jsonl")

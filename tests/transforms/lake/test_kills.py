@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from tests.killing import start
+from tests.killing import SEED, STRIDE, start
 from tests.reading import reader
 from tests.transforms.lake.shop import NOW, Shop, contract_document, csv_file, line
 from transforms.contracts import SourceContract
@@ -32,8 +32,6 @@ from transforms.lake.load import load_source
 from transforms.lake.releases import write_release
 from transforms.settings import Settings
 
-# Another one each time; a failure names it and can be repeated.
-SEED = int(os.environ.get("WATERSHED_TEST_SEED", random.SystemRandom().randrange(1_000_000)))
 # In all, and how many of them each run of the tests makes: the others are those of ``make test-long``.
 KILLS = {"upsert": 150, "snapshot": 60}
 KILLS_EACH_TIME = {"upsert": 60, "snapshot": 25}
@@ -321,8 +319,6 @@ def _keep_some(shop: Shop) -> None:
 
 
 SITUATIONS = ("first files", "a file alone", "a file alone, on disk", "contract", "release")
-# Each run of the tests hits one step in so many, from another one on each time; ``make test-long`` hits all.
-STRIDE = 3
 
 
 @pytest.mark.slow
