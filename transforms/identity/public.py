@@ -31,7 +31,8 @@ def find_public(connection: duckdb.DuckDBPyConnection, policy: Policy, store: Id
     Needs ``held``, and ``touched`` where there is a store.
 
     :param store: the last outcome, of which components stay that are not in ``touched``; None where none stays.
-    :return: components that hold a value that was public and is so no more: they are one again, and must be read.
+    :return: components that hold a value that was public and is so no more, today or in memory: they are one again, and
+        must be read.
     """
     limits = [(kind, other, most) for kind in policy.levels for other, most in _limits(policy, kind)]
     nothing = "SELECT '' AS type, '' AS value, '' AS beside_type, '' AS beside_value, NULL AS component LIMIT 0"
@@ -75,12 +76,18 @@ def find_public(connection: duckdb.DuckDBPyConnection, policy: Policy, store: Id
     mark_public(connection)
     if store is None:
         return []
-    # Also components where it stands alone, or beside types that are not counted.
-    held = rows_of(store.remembered, "blocked", with_component=True)
+    # Also components where it stands alone, or beside types that are not counted; and whom it belonged to before it was
+    # public, which it may be the last to tell.
+    held, registered = (rows_of(store.remembered, table, with_component=True) for table in ("blocked", "registry"))
     fallen = connection.execute(f"""
-        SELECT DISTINCT CAST(h.component AS VARCHAR)
-        FROM {held} h ANTI JOIN public_values p ON p.type = h.identifier_type AND p.value = h.identifier_value
-        WHERE h.status = '{PUBLIC}'
+        WITH fallen AS (
+            SELECT h.identifier_key, h.component
+            FROM {held} h ANTI JOIN public_values p ON p.type = h.identifier_type AND p.value = h.identifier_value
+            WHERE h.status = '{PUBLIC}'
+        )
+        SELECT CAST(component AS VARCHAR) FROM fallen
+        UNION
+        SELECT CAST(component AS VARCHAR) FROM {registered} SEMI JOIN fallen USING (identifier_key)
     """).fetchall()
     return [component for (component,) in fallen]
 

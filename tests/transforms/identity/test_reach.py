@@ -244,6 +244,19 @@ def test_a_day_at_a_kiosk_works_out_who_was_there_and_no_one_else(tmp_path: Path
     assert refused["customer_id"].n_unique() == 9
 
 
+def test_a_value_that_is_public_no_more_brings_along_who_it_was_before(tmp_path: Path) -> None:
+    alone = seen("app", 1, app_user_id="u1")
+    one = seen("app", 2, app_user_id="u1", email="p1@example.com")
+    other = seen("app", 2, app_user_id="u1", email="p2@example.com")
+    # In between nobody owns the account, and only memory tells who did: in a component of its own.
+    days = [Day((alone,)), Day((one, other)), Day((one,))]
+    assert_equal_histories(tmp_path, days, policy=public_beyond(1))
+    town = Town(tmp_path / "reach")
+    [first] = town.table("issued").filter(pl.col("created_run") == "run-0")["customer_id"]
+    [alias] = town.table("aliases").rows(named=True)
+    assert (alias["old_customer_id"], alias["customer_id"]) == (first, town.table("assignments")["customer_id"][0])
+
+
 def test_only_what_is_new_is_worked_out_and_with_other_rules_everything(
     town: Town, monkeypatch: pytest.MonkeyPatch
 ) -> None:
