@@ -12,10 +12,10 @@ import typer
 
 from orchestration.commands import backfill, contracts, doctor, explain, identity, publish, quarantine, serve, status
 from orchestration.commands.common import BAD_CONTRACT, FAILED, LOCKED, AsJson, print_json, read_settings, stop
-from orchestration.quick_imports import quick_imports
 from transforms.contracts import ContractError
 from transforms.durability import fault_of_disk, why_unwritable
 from transforms.locking import LockedError, exclusive
+from transforms.quick_imports import quick_imports
 from transforms.settings import Settings
 from transforms.warehouse import set_aside
 

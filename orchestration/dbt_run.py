@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.dbt_arguments import PARSED
-from orchestration.quick_imports import quick_imports
+from transforms.quick_imports import quick_imports
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest

@@ -18,7 +18,9 @@ SQL = re.compile(
     r"\b(SELECT\s.+\sFROM|INSERT\s+INTO|CREATE\s+(OR\s+REPLACE\s+)?TABLE|UPDATE\s+\w+\s+SET|DELETE\s+FROM)\b", re.S
 )
 # Who may import whom inside transforms, as the rooms of the architecture say; everyone may use the shared modules.
-SHARED = {"settings", "sql", "locking", "warehouse", "durability", "pages", "run_folders", "yaml_text"}
+SHARED = {
+    "settings", "sql", "locking", "warehouse", "durability", "pages", "quick_imports", "run_folders", "yaml_text",
+}  # fmt: skip
 MAY_IMPORT = {
     "contracts": set(),
     "sources": {"contracts"},

@@ -19,9 +19,9 @@ from orchestration.commands.common import (
     read_settings,
     stop,
 )
-from orchestration.quick_imports import quick_imports
 from transforms.contracts import ContractError
 from transforms.locking import LockedError
+from transforms.quick_imports import quick_imports
 from transforms.settings import Settings
 
 if TYPE_CHECKING:

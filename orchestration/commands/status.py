@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestration.commands.common import ATTENTION, AsJson, print_json, read_contracts, read_settings
-from orchestration.quick_imports import quick_imports
 from transforms.lake.load import utc_now
 from transforms.operations.locks import LockState, lock_states
 from transforms.operations.standing import SourceStanding, publication_standing, source_standings
 from transforms.publishing import PublicationInfo, read_held
+from transforms.quick_imports import quick_imports
 
 if TYPE_CHECKING:
     from orchestration.runs import RunSummary

@@ -21,9 +21,9 @@ from multiprocessing.connection import wait
 from typing import IO
 
 from orchestration import cli
-from orchestration.quick_imports import quick_imports
 from tests.conftest import PROJECT
 from transforms.contracts.document import read_document
+from transforms.quick_imports import quick_imports
 from transforms.settings import Settings
 
 _STATUS = struct.Struct("i")

@@ -16,6 +16,7 @@ from transforms.contracts import SourceContract
 from transforms.lake.records import ACCEPTED, FileRecord, source_folder
 from transforms.quality.data_docs import INDEX, add_run, data_docs_folder, latest_report
 from transforms.quality.report import QualityReport, RuleResult
+from transforms.quick_imports import quick_imports
 from transforms.settings import Settings
 from transforms.sql import literal, scratch_options
 
@@ -64,10 +65,11 @@ def _loaded_at(record: FileRecord) -> dt.datetime:
 def _run(settings: Settings, contract: SourceContract, news: Sequence[FileRecord]) -> Any:
     """Result of the whole suite over one view of the batches."""
     _prepare_process()
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
+    with quick_imports("great_expectations"):
+        import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
 
-    from transforms.quality.suite import expectations
+        from transforms.quality.suite import expectations
 
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)

@@ -1,4 +1,4 @@
-"""Dagster and dbt are a million objects: a process that begins with them need not look for garbage in what stays."""
+"""Dagster, dbt and Great Expectations are a million objects: what stays need not be searched for garbage."""
 
 from __future__ import annotations
 
