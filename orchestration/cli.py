@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -106,6 +107,10 @@ def demo(
 
 def main() -> None:
     """The command; a disk that is full or read-only is a sentence, not a traceback."""
+    # A script's background job starts with interrupts ignored, and Dagster gives SIGTERM the handler that they have:
+    # such a run, and whatever it starts, could only be killed.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except Exception as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ import transforms.settings  # noqa: F401 - before any test loads scipy
 PROJECT = Path(__file__).resolve().parent.parent
 # Where the public datasets lie, if anywhere.
 REAL_DATA = Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT.parent / "shared" / "data")
+
+
+def pytest_configure() -> None:
+    """In a script's background job interrupts are ignored, and once Dagster has run here SIGTERM would be, by all
+    processes that tests start."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
