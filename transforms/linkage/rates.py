@@ -16,6 +16,7 @@ How many matches and lookalikes there are is learned from the pairs by expectati
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -46,6 +47,23 @@ class Evidence:
 
     def __len__(self) -> int:
         return len(self.weight)
+
+    # Odds against a match, before any rates: maximisation needs them in every step, and they stay the same.
+
+    @cached_property
+    def by_chance(self) -> Floats:
+        """Likelihood of two strangers beside that of a match."""
+        return _against(self.weight)
+
+    @cached_property
+    def by_chance_of_name(self) -> Floats:
+        """The same of strangers whose addresses are made of their one name."""
+        return _against(self.by_name)
+
+    @cached_property
+    def by_lookalike(self) -> dict[Lookalike, Floats]:
+        """The same of lookalikes of each kind."""
+        return {kind: _against(weight) for kind, weight in self.unshared.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +141,8 @@ def expect(
     """
     matches, lookalikes, share = rates.matches, rates.lookalikes, rates.emails_made_of_names
     odds = (1 - matches) / matches
-    strangers, alike = odds * (1 - share) * _against(pairs.weight), odds * share * _against(pairs.by_name)
-    terms = {kind: per_match * _against(pairs.unshared[kind]) for kind, per_match in lookalikes.items()}
+    strangers, alike = odds * (1 - share) * pairs.by_chance, odds * share * pairs.by_chance_of_name
+    terms = {kind: per_match * pairs.by_lookalike[kind] for kind, per_match in lookalikes.items()}
     match = 1 / (1 + strangers + alike + sum(terms.values()))
     expected = match * times
     found = float(expected.sum())
