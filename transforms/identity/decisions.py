@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +30,13 @@ LINK_COLUMNS = {
 """Columns of what a :data:`Linker` returns: two source records (``source:key``), how likely they are one person (0–1),
 on what grounds, and the version of the model that says so."""
 
-Linker = Callable[[duckdb.DuckDBPyConnection], pa.Table]
+Linking = Callable[[duckdb.DuckDBPyConnection], pa.Table]
 """Finds links that no identifier makes. It is called when the identifiers have made their clusters, with a connection
 that holds ``resolved`` (identity_key, cluster: any number that tells it), and must leave its tables alone."""
+
+Linker = Callable[[], AbstractContextManager[Linking]]
+"""Opens what finds links. It is opened before the observations are read, so that work which needs no clusters can be
+done beside; it may hold the warehouse until it is open, and while it is called."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import duckdb
 import numpy as np
 
 from transforms.identity.assignment import Changes, assign_customers
-from transforms.identity.decisions import gather_links, judged_overrides, note_links, read_decisions
+from transforms.identity.decisions import Linking, gather_links, judged_overrides, note_links, read_decisions
 from transforms.identity.edges import build_nodes, count_held, days_seen, graph, read_observations, sum_sightings
 from transforms.identity.further import add_observations
 from transforms.identity.guard import guarded_clusters
@@ -54,8 +55,21 @@ def settle(
 
     :param is_whole: work out everything.
     """
-    policy, warehouse = plan.policy, plan.settings.warehouse
     define_keyed_hash(connection, secret)
+    with plan.linker() if plan.linker else nullcontext() as linking:
+        return _settle(connection, plan, store, secret, clock, is_whole, linking)
+
+
+def _settle(
+    connection: duckdb.DuckDBPyConnection,
+    plan: Plan,
+    store: IdentityStore,
+    secret: bytes,
+    clock: Clock,
+    is_whole: bool,
+    linking: Linking | None,
+) -> Settled:
+    policy, warehouse = plan.policy, plan.settings.warehouse
     with clock.step("compare"):
         reach = WHOLE if is_whole else find_reach(connection, plan, store, plan.circumstances(secret))
     while True:
@@ -71,8 +85,8 @@ def settle(
         matrix, level_of_node = graph(connection, policy)
         guarded = guarded_clusters(matrix, level_of_node, policy, days_seen(connection), decisions.apart)
     with clock.step("link"):
-        _label_rows(connection, guarded, reach, plan.linker is not None)
-        likely = plan.linker(connection) if plan.linker else None
+        _label_rows(connection, guarded, reach, linking is not None)
+        likely = linking(connection) if linking else None
         # What a model sees anew may join customers whom nothing else has touched.
         if likely is not None and not reach.is_whole:
             if widen(connection, plan, store, likely):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import duckdb
 import numpy as np
@@ -47,62 +47,105 @@ class Found:
     scored: int = 0
     kept: int = 0
     reason: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What a model that is kept says of candidates, before anybody knows who is one person for other reasons."""
+
+    model: Model
+    scorer: Scorer
+    likely: Likely
+    scored: int
+    kept: int = 0
+
+
+def compare(
+    connection: duckdb.DuckDBPyConnection,
+    policy: LinkagePolicy,
+    model: Model,
+    remembered: Remembered | None = None,
+    progress: Progress | None = None,
+) -> Compared:
+    """Weigh the candidates among ``profiles`` by a model.
+
+    :param model: one that fits, see :meth:`transforms.linkage.model.Model.fits`.
+    :param remembered: what a run with this very model has left; only pairs with a profile that is new to it are scored.
+    """
+    watch = _Watch(progress)
+    changed, kept = None, NONE
+    if remembered:
+        changed = changed_profiles(connection, remembered)
+        kept = kept_pairs(connection, remembered)
+    scored = block(connection, model.rules, changed)
+    watch.lap("block")
+    scorer = Scorer(connection, model)
+    likely = kept + _likely(scorer.candidates(), model.rates, policy)
+    watch.lap("score")
+    return Compared(model, scorer, likely, scored, len(kept))
+
+
+def learn(
+    connection: duckdb.DuckDBPyConnection,
+    policy: LinkagePolicy,
+    together: Ints | None = None,
+    progress: Progress | None = None,
+) -> Compared | str:
+    """Train a model on ``profiles``, and weigh their candidates by it.
+
+    Needs :func:`transforms.identity.keys.define_keyed_hash`.
+
+    :param together: group of each profile that is one person for other reasons, -1 for none.
+    :return: why there is no model, where nothing can be compared.
+    """
+    watch = _Watch(progress)
+    [(profiles,)] = connection.execute("SELECT count(*) FROM profiles").fetchall()
+    columns = usable_columns(connection, policy)
+    if len(columns) < 2 or not _PERSONAL & {*columns}:
+        return "fewer than two kinds of evidence, or none of a single person"
+    rules = choose_rules(connection, columns, profiles, policy)
+    if not rules:
+        return "no two profiles agree on anything that is rare enough to look at"
+    scored = block(connection, [rule.keys for rule in rules])
+    watch.lap("block")
+    model = train(connection, columns, rules, profiles, policy)
+    watch.lap("train")
+    scorer = Scorer(connection, model)
+    pairs = scorer.candidates()
+    rates = estimate_rates(pairs.only(_open(pairs.left, pairs.right, together)), profiles, policy)
+    model = replace(model, rates=rates)
+    likely = _likely(pairs, rates, policy)
+    watch.lap("score")
+    return Compared(model, scorer, likely, scored)
 
 
 def find_links(
     connection: duckdb.DuckDBPyConnection,
     policy: LinkagePolicy,
-    model: Model | None = None,
     together: Ints | None = None,
+    compared: Compared | None = None,
     progress: Progress | None = None,
-    remembered: Remembered | None = None,
 ) -> Found:
     """Find who is one person among ``profiles``; see :func:`transforms.linkage.normalise.prepare_profiles`.
 
-    Depends on the profiles, the policy and the model alone, not on the order of rows, nor on what is remembered. Needs
-    :func:`transforms.identity.keys.define_keyed_hash`.
+    Depends on the profiles, the policy and the model alone, not on the order of rows, nor on what is remembered.
 
-    :param model: one that fits, see :meth:`transforms.linkage.model.Model.fits`; without it one is trained.
     :param together: group of each profile that is one person for other reasons, -1 for none.
-    :param remembered: what a run with this very model has left; only pairs with a profile that is new to it are scored.
+    :param compared: what :func:`compare` has found with a model; without it one is trained (:func:`learn`).
     """
+    [(profiles,)] = connection.execute("SELECT count(*) FROM profiles").fetchall()
+    found = compared or learn(connection, policy, together, progress)
+    if isinstance(found, str):
+        return _nothing(profiles, found)
     watch = _Watch(progress)
-    profiles = connection.execute("SELECT count(*) FROM profiles").fetchall()[0][0]
-    kept = NONE
-    if model:
-        changed = None
-        if remembered:
-            changed = changed_profiles(connection, remembered)
-            kept = kept_pairs(connection, remembered)
-        scored = block(connection, model.rules, changed)
-        watch.lap("block")
-        scorer = Scorer(connection, model)
-        pairs = scorer.candidates()
-    else:
-        columns = usable_columns(connection, policy)
-        if len(columns) < 2 or not _PERSONAL & {*columns}:
-            return _nothing(profiles, "fewer than two kinds of evidence, or none of a single person")
-        rules = choose_rules(connection, columns, profiles, policy)
-        if not rules:
-            return _nothing(profiles, "no two profiles agree on anything that is rare enough to look at")
-        scored = block(connection, [rule.keys for rule in rules])
-        watch.lap("block")
-        model = train(connection, columns, rules, profiles, policy)
-        watch.lap("train")
-        scorer = Scorer(connection, model)
-        pairs = scorer.candidates()
-        rates = estimate_rates(pairs.only(_open(pairs.left, pairs.right, together)), profiles, policy)
-        model = replace(model, rates=rates)
-    likely = kept + _likely(pairs, model.rates, policy.loose_probability)
-    watch.lap("score")
+    model, likely = found.model, found.likely
     components = loose_components(
         profiles,
         *_with_known(likely, together),
         policy.loose_probability,
         policy.largest_component,
     )
-    within = scorer.within(components)
+    within = found.scorer.within(components)
     probability = model.rates.probabilities(within)
     watch.lap("score within components")
     cluster = average_clusters(components, within.left, within.right, probability, policy.least_probability, together)
@@ -117,17 +160,15 @@ def find_links(
         model,
         remember(connection, likely),
         round(expected_f1(cluster, within.left, within.right, probability), 4),
-        scored,
-        len(kept),
-        None,
-        watch.seconds,
+        found.scored,
+        found.kept,
     )
 
 
-def _likely(pairs: Pairs, rates: Rates, least: float) -> Likely:
+def _likely(pairs: Pairs, rates: Rates, policy: LinkagePolicy) -> Likely:
     """Pairs that may put two profiles into one component."""
     probability = rates.probabilities(pairs)
-    kept = probability >= least
+    kept = probability >= policy.loose_probability
     return Likely(pairs.left[kept], pairs.right[kept], probability[kept])
 
 
@@ -154,13 +195,11 @@ def _nothing(profiles: int, reason: str) -> Found:
 
 class _Watch:
     def __init__(self, progress: Progress | None) -> None:
-        self.seconds: dict[str, float] = {}
         self._progress = progress
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
         now = time.perf_counter()
-        self.seconds[name] = now - self._last
-        self._last = now
         if self._progress:
-            self._progress(f"linkage, {name}: {self.seconds[name]:.1f} s")
+            self._progress(f"linkage, {name}: {now - self._last:.1f} s")
+        self._last = now

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -18,8 +20,7 @@ import pyarrow as pa
 from transforms.identity.decisions import LINK_COLUMNS, Linker
 from transforms.identity.keys import define_keyed_hash, identifier_secret
 from transforms.linkage.charts import model_charts
-from transforms.linkage.find import Found, find_links
-from transforms.linkage.model import Model
+from transforms.linkage.find import Compared, Found, compare, find_links
 from transforms.linkage.normalise import prepare_profiles
 from transforms.linkage.policy import LinkagePolicy, load_policy
 from transforms.linkage.store import CLUSTERS, LINKS, LinkageStore
@@ -46,10 +47,12 @@ def profile_linker(
         return None
     policy = policy or load_policy(settings.linkage_policy)
 
-    def link(identities: duckdb.DuckDBPyConnection) -> pa.Table:
-        return link_profiles(settings, run_id, _of_profiles(identities, settings.warehouse), policy, progress)
+    @contextmanager
+    def linker() -> Iterator[Callable[[duckdb.DuckDBPyConnection], pa.Table]]:
+        with _linking(settings, run_id, policy, progress) as link:
+            yield lambda identities: link(_of_profiles(identities, settings.warehouse))
 
-    return link
+    return linker
 
 
 def _of_profiles(identities: duckdb.DuckDBPyConnection, warehouse: Path) -> pa.Table:
@@ -77,23 +80,74 @@ def link_profiles(
     :raises FileNotFoundError: if there is no warehouse.
     :raises ValueError: if the kept model was changed by hand.
     """
-    store = LinkageStore(settings)
-    with scratch_connection(settings) as connection:
+    with _linking(settings, run_id, policy, progress) as link:
+        return link(resolved)
+
+
+@contextmanager
+def _linking(
+    settings: Settings, run_id: str, policy: LinkagePolicy, progress: Progress | None
+) -> Iterator[Callable[[pa.Table], pa.Table]]:
+    """Begin to link, on a thread of its own, and give the function that ends it: see :func:`link_profiles`.
+
+    Most of a day's linkage needs to know nothing of clusters, and can be done while others find these.
+    """
+    with scratch_connection(settings) as connection, ThreadPoolExecutor(1, "linkage") as thread:
         _read_attributes(connection, settings.warehouse)
-        define_keyed_hash(connection, identifier_secret(settings))
-        prepare_profiles(connection, "attributes")
-        records, together = _known_together(connection, resolved)
-        state, keeps = store.state() or {}, settings.linkage_model == "keep"
-        if state.get("inputs") == _inputs(connection, together, policy, state.get("model") if keeps else None):
-            # The outcome is a function of these alone; most days bring no profile.
-            if progress:
-                progress(f"linkage: nothing new among {len(records):,} profiles, the links of the last run hold")
-            return _for_identity(store.links())
-        model = _fitting_model(connection, store, policy) if keeps else None
-        is_last = model and model.version == state.get("model") and state.get("programs") == _programs()
-        found = find_links(connection, policy, model, together, progress, store.remembered() if is_last else None)
-        version = found.model.version if found.model else None
-        inputs = _inputs(connection, together, policy, version if keeps else None)
+        begun = thread.submit(_begin, connection, settings, policy)
+        try:
+            yield lambda resolved: _end(connection, settings, run_id, policy, begun.result(), resolved, progress)
+        except BaseException:
+            connection.interrupt()
+            raise
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """What is known before the clusters are."""
+
+    seen: str
+    """Digest of all that the links depend on beside the clusters."""
+    compared: Compared | None
+    said: Sequence[str]
+
+
+def _begin(connection: duckdb.DuckDBPyConnection, settings: Settings, policy: LinkagePolicy) -> _Begun:
+    """Prepare the profiles and, if there are new ones and a model that fits, weigh their pairs."""
+    define_keyed_hash(connection, identifier_secret(settings))
+    prepare_profiles(connection, "attributes")
+    store = LinkageStore(settings)
+    state, keeps = store.state() or {}, settings.linkage_model == "keep"
+    seen = _seen(connection, policy, state.get("model") if keeps else None)
+    said: list[str] = []
+    is_new = seen != state.get("seen")
+    return _Begun(seen, _weigh(connection, store, policy, said.append) if keeps and is_new else None, said)
+
+
+def _end(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    policy: LinkagePolicy,
+    begun: _Begun,
+    resolved: pa.Table,
+    progress: Progress | None,
+) -> pa.Table:
+    """Find the links, now that it is known which profiles are one person already."""
+    tell = progress or (lambda _: None)
+    for line in begun.said:
+        tell(line)
+    store = LinkageStore(settings)
+    state, keeps = store.state() or {}, settings.linkage_model == "keep"
+    records, together = _known_together(connection, resolved)
+    if begun.seen == state.get("seen") and _grouped(together) == state.get("grouped"):
+        # The outcome is a function of these alone; most days bring no profile.
+        tell(f"linkage: nothing new among {len(records):,} profiles, the links of the last run hold")
+        return _for_identity(store.links())
+    compared = begun.compared or (_weigh(connection, store, policy, progress) if keeps else None)
+    found = find_links(connection, policy, together, compared, progress)
+    version = found.model.version if found.model else None
+    seen = _seen(connection, policy, version if keeps else None)
     links = _links(found, records, together, policy.least_probability)
     clusters = pa.table(
         {"record_id": pa.array(records, pa.string()), "cluster": pa.array(records[found.cluster], pa.string())},
@@ -105,10 +159,9 @@ def link_profiles(
     if found.remembered:
         tables |= {"profiles": found.remembered.profiles, "likely": found.remembered.pairs}
     used = [other for other in store.models_used() if other != version] + ([version] if version else [])
-    circumstances = {"inputs": inputs, "programs": _programs(), "models_used": used}
-    store.write_run(run_id, tables, _state(found, run_id, len(links)) | circumstances)
-    if progress:
-        progress(f"linkage: {len(links):,} links between {len(records):,} profiles ({_how(found)})")
+    inputs = {"seen": seen, "grouped": _grouped(together), "programs": _programs()}
+    store.write_run(run_id, tables, _state(found, run_id, len(links)) | inputs | {"models_used": used})
+    tell(f"linkage: {len(links):,} links between {len(records):,} profiles ({_how(found)})")
     return _for_identity(links)
 
 
@@ -159,32 +212,36 @@ def _known_together(
     return np.asarray(rows["record_id"], dtype=object), np.asarray(rows["cluster"], dtype=np.int32)
 
 
-def _fitting_model(connection: duckdb.DuckDBPyConnection, store: LinkageStore, policy: LinkagePolicy) -> Model | None:
-    """The model that was last used among those that fit: a look back at an earlier day may have had its own."""
+def _weigh(
+    connection: duckdb.DuckDBPyConnection, store: LinkageStore, policy: LinkagePolicy, progress: Progress | None
+) -> Compared | None:
+    """What the model that was last used says, among those that fit: a look back at an earlier day may have had its own.
+
+    :return: None if none fits.
+    """
+    state = store.state() or {}
     for version in reversed(store.models_used()):
         model = store.model(version)
         if model and model.fits(connection, policy):
-            return model
+            is_last = version == state.get("model") and state.get("programs") == _programs()
+            return compare(connection, policy, model, store.remembered() if is_last else None, progress)
     return None
 
 
-def _inputs(
-    connection: duckdb.DuckDBPyConnection, together: npt.NDArray[np.int32], policy: LinkagePolicy, model: str | None
-) -> str:
-    """Digest of all that the links depend on: profiles, which of them are known to be one, policy, model, programs."""
+def _seen(connection: duckdb.DuckDBPyConnection, policy: LinkagePolicy, model: str | None) -> str:
+    """Digest of all that the links depend on beside the clusters: profiles, policy, model, programs."""
     [profiles] = connection.execute(
         "SELECT count(*), sum(CAST(hash(a) AS HUGEINT)), bit_xor(hash(a)) FROM attributes a"
     ).fetchall()
-    # Numbers of clusters are arbitrary: each is told by its first profile.
+    parts = [profiles, policy.model_dump_json(), model, _programs()]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _grouped(together: npt.NDArray[np.int32]) -> str:
+    """Digest of which profiles are known to be one person. Their numbers are arbitrary: each is told by its first."""
     _, first, number = np.unique(together, return_index=True, return_inverse=True)
     groups = np.where(together < 0, -1, first[number])
-    parts = [
-        profiles,
-        policy.model_dump_json(),
-        model,
-        _programs(),
-    ]
-    return hashlib.sha256(repr(parts).encode() + groups.astype(np.int64).tobytes()).hexdigest()
+    return hashlib.sha256(groups.astype(np.int64).tobytes()).hexdigest()
 
 
 def _links(found: Found, records: npt.NDArray[Any], together: npt.NDArray[np.int32], least: float) -> pa.Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -68,7 +69,7 @@ def run(town: Town, day: Day, number: int, policy: Policy | None = None) -> Iden
         AS_OF + timedelta(days=number),
         f"run-{number}",
         policy=policy,
-        linker=None if day.links is None else lambda _: table,
+        linker=None if day.links is None else lambda: nullcontext(lambda _: table),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -172,7 +173,7 @@ class Town:
             as_of,
             f"run-{self.runs}",
             policy=policy or known_policy(self.settings.identity_policy),
-            linker=(lambda _: links) if len(links) else None,
+            linker=(lambda: nullcontext(lambda _: links)) if len(links) else None,
         )
         return self.read(report)
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from transforms.identity.keys import define_keyed_hash
 from transforms.linkage.blocking import block, choose_rules
-from transforms.linkage.find import Found, find_links
+from transforms.linkage.find import Found, compare, find_links
 from transforms.linkage.model import Model, usable_columns
 from transforms.linkage.normalise import ATTRIBUTES, prepare_profiles
 from transforms.linkage.policy import LinkagePolicy, load_policy
@@ -130,7 +130,8 @@ def match(
 ) -> tuple[Found, list[str]]:
     """What linkage finds, and the ids of the profiles by their numbers."""
     connection = prepared(profiles)
-    found = find_links(connection, policy or load_policy(), model)
+    policy = policy or load_policy()
+    found = find_links(connection, policy, None, compare(connection, policy, model) if model else None)
     ids = [row[0] for row in connection.execute("SELECT record_id FROM profiles ORDER BY uid").fetchall()]
     return found, ids
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -248,3 +249,34 @@ def test_whatever_the_links_depend_on_makes_them_anew(
     rested.hold(profiles, rows)
     with pytest.raises(Found):
         rested.run("two")
+
+
+def test_what_fails_beside_the_identity_run_ends_it(rested: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no pairs today")
+
+    before = rested.table("customers")
+    monkeypatch.setattr("transforms.linkage.link.compare", fail)
+    rested.hold(PROFILES[:-1], ROWS)
+    with pytest.raises(RuntimeError, match="no pairs today"):
+        rested.run("two")
+    assert rested.table("customers").equals(before)
+
+
+def test_an_identity_run_that_fails_does_not_wait_for_links(rested: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, rows = threading.Event(), 10**12
+
+    def compare(connection: duckdb.DuckDBPyConnection, *_: object) -> None:
+        begun.set()
+        connection.execute(f"SELECT count(*) FROM range({rows}) a, range({rows}) b WHERE a.range = b.range + 1")
+
+    def fail(*_: object) -> None:
+        assert begun.wait(60)
+        raise RuntimeError("nobody can be told apart")
+
+    monkeypatch.setattr("transforms.linkage.link.compare", compare)
+    monkeypatch.setattr("transforms.identity.settle.graph", fail)
+    rested.hold(PROFILES[:-1], ROWS)
+    with pytest.raises(RuntimeError, match="nobody can be told apart"):
+        rested.run("two")
+    assert not any(thread.name.startswith("linkage") for thread in threading.enumerate())

@@ -85,7 +85,7 @@ def whole() -> Iterator[None]:
     """A run within takes the model as it finds it, and nothing else."""
     with (
         mock.patch.object(LinkageStore, "remembered", return_value=None),
-        mock.patch("transforms.linkage.link._inputs", side_effect=itertools.count()),
+        mock.patch("transforms.linkage.link._seen", side_effect=itertools.count()),
     ):
         yield
 
