@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -98,7 +98,9 @@ def _linking(
         try:
             yield lambda resolved: _end(connection, settings, run_id, policy, begun.result(), resolved, progress)
         except BaseException:
-            connection.interrupt()
+            # Between two statements there is nothing to interrupt.
+            while wait([begun], timeout=0.05).not_done:
+                connection.interrupt()
             raise
 
 
