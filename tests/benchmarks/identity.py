@@ -179,8 +179,8 @@ def observe(home: Path, last: int, extra: int) -> None:
     with duckdb.connect(str(home / "warehouse.duckdb")) as connection:
         connection.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
         connection.execute(
-            f"CREATE OR REPLACE TABLE intermediate.int_identity_observations AS"
-            f" {OBSERVATIONS.format(first=0, last=last + extra)}"
+            "CREATE OR REPLACE TABLE intermediate.int_identity_observations AS"
+            f" SELECT *, hash(o) AS fingerprint FROM ({OBSERVATIONS.format(first=0, last=last + extra)}) o"
         )
 
 

@@ -47,7 +47,7 @@ from transforms.lake.as_of import as_of_date
 from transforms.linkage import profile_linker
 from transforms.settings import Settings
 """
-OBSERVED = "SELECT identity_key, hash(o) AS fingerprint FROM warehouse.intermediate.int_identity_observations o"
+OBSERVED = "SELECT identity_key, fingerprint FROM warehouse.intermediate.int_identity_observations"
 
 
 @dataclass(frozen=True)

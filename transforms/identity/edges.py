@@ -31,7 +31,7 @@ OBSERVATIONS = "observations"
 @contextmanager
 def observed(connection: duckdb.DuckDBPyConnection, warehouse: Path, phone_regions: Mapping[str, str]) -> Iterator[str]:
     """Attach the warehouse read-only, and give the query of its observations: ``int_identity_observations`` with the
-    telephone ``region`` of the source, and a 64-bit ``fingerprint`` of all that counts.
+    telephone ``region`` of the source.
 
     It is let go at the end, so that dbt finds it free.
 
@@ -45,8 +45,8 @@ def observed(connection: duckdb.DuckDBPyConnection, warehouse: Path, phone_regio
     connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
     try:
         yield (
-            f"SELECT *, {phone_region_expression(phone_regions, 'source')} AS region, hash(o) AS fingerprint"
-            " FROM warehouse.intermediate.int_identity_observations o"
+            f"SELECT *, {phone_region_expression(phone_regions, 'source')} AS region"
+            " FROM warehouse.intermediate.int_identity_observations"
         )
     finally:
         connection.execute("DETACH warehouse")
@@ -57,13 +57,13 @@ def read_observations(
 ) -> None:
     """Copy ``intermediate.int_identity_observations`` into the connection.
 
-    :param only: table of the ``identity_key`` of those to copy; all without it.
+    :param only: table of the ``fingerprint`` of those to copy; all without it.
     :raises FileNotFoundError: if there is no warehouse.
     :raises ValueError: if a region is not an ISO region with telephone numbers.
     :raises duckdb.CatalogException: if the warehouse has no such table.
     """
     with observed(connection, warehouse, phone_regions) as query:
-        where = f" WHERE identity_key IN (SELECT identity_key FROM {identifier(only)})" if only else ""
+        where = f" WHERE fingerprint IN (SELECT fingerprint FROM {identifier(only)})" if only else ""
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {OBSERVATIONS} AS {query}{where}")
 
 

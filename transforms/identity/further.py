@@ -25,7 +25,7 @@ def add_observations(
 ) -> tuple[Nodes, Levels]:
     """Work out more observations: their rows come behind those of ``held``, new identifiers behind ``nodes``.
 
-    :param only: table of their identity keys; whole components, in which nobody must stay apart.
+    :param only: table of their fingerprints; whole components, in which nobody must stay apart.
     :param matrix: observations × types, of all in ``held``.
     :param levels: merging level of each node.
     :param guarded: what the guard has found so far; is added to.

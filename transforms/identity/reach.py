@@ -29,7 +29,7 @@ MOST = 0.3
 """Share of changed observations from which on everything is worked out anew: it costs no more, and tidies up."""
 
 FURTHER = "further"
-"""Table of the identity keys of observations that only links reach."""
+"""Table of the fingerprints of observations that only links reach."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Reach:
 
     @property
     def observations(self) -> str | None:
-        """Table of the identity keys of observations to read; None for all."""
+        """Table of the fingerprints of observations to read; None for all."""
         return None if self.is_whole else "reached"
 
     def last(self, store: IdentityStore, table: str) -> str:
@@ -62,7 +62,7 @@ def find_reach(
 ) -> Reach:
     """Compare the warehouse's observations with those of the last outcome.
 
-    Makes ``touched`` (component) and ``reached`` (identity_key), unless everything is to be resolved.
+    Makes ``touched`` (component) and ``reached`` (fingerprint), unless everything is to be resolved.
 
     :param given: circumstances of this run.
     :raises FileNotFoundError: if there is no warehouse.
@@ -72,7 +72,7 @@ def find_reach(
     if {name: store.state().get(name) for name in given} != dict(given):
         return WHOLE
     with observed(connection, plan.settings.warehouse, plan.phone_regions) as query:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE today AS SELECT identity_key, fingerprint FROM ({query})")
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE today AS SELECT fingerprint FROM ({query})")
     last = rows_of(store.remembered, "observations", with_component=True)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE last_seen AS
@@ -82,7 +82,7 @@ def find_reach(
     """)
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE changed AS
-        SELECT identity_key FROM today ANTI JOIN last_seen USING (fingerprint)
+        FROM today ANTI JOIN last_seen USING (fingerprint)
     """)
     [(changed, observations)] = connection.execute(
         "SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM today)"
@@ -133,7 +133,8 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
     connection.execute(f"""
         INSERT INTO touched
         WITH observed AS (
-            SELECT identity_key FROM today WHERE identity_key IN (SELECT identity_key FROM named_records)
+            SELECT identity_key FROM last_seen SEMI JOIN named_records USING (identity_key) WHERE is_today
+            UNION SELECT identity_key FROM held
         )
         SELECT component FROM {linked} l LEFT JOIN named_records n USING (record_id)
         WHERE l.identity_key IS DISTINCT FROM (
@@ -147,11 +148,11 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
     _touch_records(connection, store, "SELECT left_record FROM new_links UNION SELECT right_record FROM new_links")
     [(further,)] = connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE {FURTHER} AS
-        SELECT identity_key FROM last_seen
+        SELECT fingerprint FROM last_seen
         WHERE is_today AND component IN (SELECT component FROM touched)
-          AND identity_key NOT IN (SELECT identity_key FROM reached)
+          AND fingerprint NOT IN (SELECT fingerprint FROM reached)
     """).fetchall()
-    connection.execute(f"INSERT INTO reached SELECT identity_key FROM {FURTHER}")
+    connection.execute(f"INSERT INTO reached FROM {FURTHER}")
     return further > 0
 
 
@@ -249,8 +250,8 @@ def _sides(overrides: Iterable[Override]) -> set[str]:
 def _find_reached(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("""
         CREATE OR REPLACE TEMP TABLE reached AS
-        SELECT identity_key FROM changed
-        UNION
-        SELECT identity_key FROM last_seen
+        FROM changed
+        UNION ALL
+        SELECT fingerprint FROM last_seen
         WHERE is_today AND component IN (SELECT component FROM touched)
     """)

@@ -121,7 +121,10 @@ class Town:
         with duckdb.connect(str(self.settings.warehouse)) as connection:
             connection.register("frame", frame.to_arrow())
             connection.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
-            connection.execute("CREATE OR REPLACE TABLE intermediate.int_identity_observations AS FROM frame")
+            connection.execute(
+                "CREATE OR REPLACE TABLE intermediate.int_identity_observations AS"
+                " SELECT *, hash(f) AS fingerprint FROM frame f"
+            )
 
     def know(self, records: Mapping[str, Row | None]) -> None:
         """Replace the warehouse's profiles: source records (source:key) and the rows that they were, None for a record

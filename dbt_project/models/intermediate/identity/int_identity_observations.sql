@@ -33,6 +33,8 @@ cleared as (
         on combinations.device_id = infrastructure.device_id
 )
 
-select *
+select
+    *,
+    hash(cleared) as fingerprint
 from cleared
 where coalesce({{ identifiers | join(', ') }}) is not null
