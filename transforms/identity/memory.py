@@ -7,6 +7,7 @@ import duckdb
 from transforms.identity.keys import secret_fingerprint
 from transforms.identity.reach import Reach
 from transforms.identity.store import PARTED, SCHEMAS, IdentityStore, rows_of
+from transforms.run_folders import no_rows
 
 
 def load_last_state(connection: duckdb.DuckDBPyConnection, store: IdentityStore, secret: bytes, reach: Reach) -> None:
@@ -16,19 +17,16 @@ def load_last_state(connection: duckdb.DuckDBPyConnection, store: IdentityStore,
     run's, identifiers are found again by their values, as far as the last run's table holds them; identifiers that had
     gone from the data by then are forgotten.
     """
-    for table in ("registry", "assignments", "issued", "aliases", "history", "quality"):
-        rows = reach.last(store, table) if table in PARTED else rows_of(store.remembered, table)
-        if not store.exists() or not (store.remembered / f"{table}.parquet").exists():  # former versions lack some
-            nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name}" for name, kind in SCHEMAS[table].items())
-            rows = f"(SELECT {nothing} LIMIT 0)"
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE last_{table} AS FROM {rows}")
     present = "false"
     if store.exists():
         known = f"SELECT identifier_key FROM {reach.last(store, 'identifiers')} WHERE customer_id IS NOT NULL"
         present = f"identifier_key IN ({known})"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE last_registry AS SELECT *, {present} AS is_present FROM last_registry"
-    )
+    for table in ("registry", "assignments", "issued", "aliases", "history", "quality"):
+        rows = reach.last(store, table) if table in PARTED else rows_of(store.remembered, table)
+        if not store.exists() or not (store.remembered / f"{table}.parquet").exists():  # former versions lack some
+            rows = f"({no_rows(SCHEMAS[table])})"
+        columns = f"*, {present} AS is_present" if table == "registry" else "*"
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE last_{table} AS SELECT {columns} FROM {rows}")
     if store.exists() and store.state()["secret_fingerprint"] != secret_fingerprint(secret):
         connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE last_registry AS

@@ -71,21 +71,9 @@ def find_reach(
         return WHOLE
     if {name: store.state().get(name) for name in given} != dict(given):
         return WHOLE
-    with observed(connection, plan.settings.warehouse, plan.phone_regions) as query:
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE today AS SELECT fingerprint FROM ({query})")
-    last = rows_of(store.remembered, "observations", with_component=True)
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE last_seen AS
-        SELECT identity_key, fingerprint, by_identifiers, component,
-               fingerprint IN (SELECT fingerprint FROM today) AS is_today
-        FROM {last}
-    """)
-    connection.execute("""
-        CREATE OR REPLACE TEMP TABLE changed AS
-        FROM today ANTI JOIN last_seen USING (fingerprint)
-    """)
+    _compare(connection, plan, store)
     [(changed, observations)] = connection.execute(
-        "SELECT (SELECT count(*) FROM changed), (SELECT count(*) FROM today)"
+        "SELECT count(*) FILTER (is_new), count(*) FILTER (is_new OR is_today) FROM compared"
     ).fetchall()
     if changed > MOST * observations:
         return WHOLE
@@ -101,6 +89,25 @@ def find_reach(
     _touch_decided(connection, plan, store)
     _find_reached(connection)
     return Reach(False)
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore) -> None:
+    """Make ``changed`` (fingerprint), the observations that the last run has not seen, and ``last_seen``, those that it
+    has, and whether they are still there."""
+    last = rows_of(store.remembered, "observations", with_component=True)
+    with observed(connection, plan.settings.warehouse, plan.phone_regions) as query:
+        # A record that only a link has made somebody's has no fingerprint, and is no observation of any day.
+        connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE compared AS
+            SELECT l.identity_key, coalesce(l.fingerprint, t.fingerprint) AS fingerprint, l.by_identifiers, l.component,
+                   CASE WHEN l.fingerprint IS NOT NULL THEN t.fingerprint IS NOT NULL END AS is_today,
+                   l.component IS NULL AS is_new
+            FROM {last} l FULL JOIN (SELECT fingerprint FROM ({query})) t ON t.fingerprint = l.fingerprint
+        """)
+    connection.execute("CREATE OR REPLACE TEMP TABLE changed AS SELECT fingerprint FROM compared WHERE is_new")
+    connection.execute(
+        "CREATE OR REPLACE TEMP VIEW last_seen AS SELECT * EXCLUDE (is_new) FROM compared WHERE NOT is_new"
+    )
 
 
 def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore, likely: pa.Table) -> bool:
