@@ -7,9 +7,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from transforms.linkage.anchor import count_patterns, find_anchor
+from transforms.linkage.anchor import _weigh, count_patterns, find_anchor
 from transforms.linkage.blocking import block, choose_rules
 from transforms.linkage.model import Model, usable_columns
+from transforms.linkage.pairs import Scorer
 from transforms.linkage.policy import load_policy
 from transforms.linkage.roles import ROLES
 
@@ -98,6 +99,30 @@ def test_of_many_candidates_a_share_stands_for_all_whatever_their_order() -> Non
         assert patterns.pairs.sum() == pytest.approx(pairs, rel=0.05)
         counted.append(Counter(dict(zip(map(tuple, patterns.levels.tolist()), patterns.pairs.tolist(), strict=True))))
     assert counted[0] == counted[1]
+
+
+def test_the_anchor_and_the_scorer_agree_on_strangers_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That names agree and addresses are alike, the one tells of patterns, in NumPy, the other of pairs, in SQL."""
+    monkeypatch.setattr("transforms.linkage.pairs._LEAST_WEIGHT", -1000.0)  # it is to keep what is unlikely, too
+    profiles = namesakes()
+    for number, profile in enumerate(profiles):
+        name = f"{profile['given_name']}.{profile['family_name']}".lower()
+        profile["email"] = f"{name}{number if number % 3 else ''}@example.com" if number % 5 else None
+    model = trained(profiles)
+    connection = prepared(profiles)
+    block(connection, model.rules)
+    pairs = Scorer(connection, model).candidates()
+    scored = Counter(np.round(pairs.weight - pairs.by_name, 6)[pairs.is_named].tolist())
+
+    patterns = count_patterns(connection, model.roles, 10**9)
+    matches, strangers = (
+        [np.array([level[side] for level in model.shares[role.name]]) for role in model.roles] for side in (0, 1)
+    )
+    evidence = _weigh(patterns, model.roles, matches, strangers, model.rates.lookalikes)
+    alike = np.round(evidence.weight - evidence.by_name, 6)
+    counted = {float(by): int(patterns.pairs[evidence.is_named & (alike == by)].sum()) for by in np.unique(alike)}
+    assert counted == scored
+    assert len(counted) > 2 and counted[0.0] > 0
 
 
 def test_without_candidates_the_anchor_is_what_is_held_true_before_any_data() -> None:
