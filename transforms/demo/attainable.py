@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from transforms.demo.report import STAGED
 from transforms.identity.components import components, first_held
 from transforms.identity.edges import build_nodes, graph, read_observations
 from transforms.identity.policy import load_policy
@@ -18,7 +19,7 @@ from transforms.settings import Settings
 from transforms.sql import literal, scratch_connection
 
 
-def attained_recall(settings: Settings, phone_regions: Mapping[str, str], staged: str) -> float:
+def attained_recall(settings: Settings, phone_regions: Mapping[str, str]) -> float:
     """Share of the pairs of records that identifiers allow which the last run has put into one customer, 0 to 1.
 
     A pair is allowed if both are records of one person, scored ones
@@ -26,7 +27,6 @@ def attained_recall(settings: Settings, phone_regions: Mapping[str, str], staged
     other, each of which shares a usable identifier with the next. 1 where there is none.
 
     :param phone_regions: source → ISO region of its national telephone numbers.
-    :param staged: query of the warehouse's ``record_id`` and ``identity_key``.
     """
     policy = load_policy(settings.identity_policy)
     with scratch_connection(settings) as connection:
@@ -39,11 +39,13 @@ def attained_recall(settings: Settings, phone_regions: Mapping[str, str], staged
             SELECT dense_rank() OVER (ORDER BY person_id) - 1 AS person, observation,
                    coalesce(dense_rank() OVER (ORDER BY customer_id NULLS LAST), 0) AS customer,
                    customer_id IS NOT NULL AS is_found, count(*) AS records
-            FROM read_parquet({literal(settings.truth / "records.parquet")}) t JOIN ({staged}) r USING (record_id)
+            FROM read_parquet({literal(settings.truth / "records.parquet")}) t JOIN ({STAGED}) r USING (record_id)
             JOIN temp.held h USING (identity_key)
             LEFT JOIN {IdentityStore(settings).table("assignments")} a USING (identity_key)
             WHERE t.is_scored GROUP BY person_id, observation, customer_id
         """).fetchnumpy()
+    if not len(rows["observation"]):
+        return 1.0
     person, customer, records = (np.asarray(rows[name], dtype=np.int64) for name in ("person", "customer", "records"))
     cells = held[np.asarray(rows["observation"])].astype(np.int64)
     # A vertex is an identifier in the hands of one person: whom else it belongs to does not matter.
