@@ -64,7 +64,8 @@ class RunFolders:
             yield draft
             text = json.dumps(state, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False)
             (draft / self._state_file).write_text(text + "\n", encoding="utf-8")
-            sync(*draft.iterdir(), draft)
+            # What it shares with a former run by another name is on the disk already.
+            sync(*(file for file in draft.iterdir() if file.stat().st_nlink == 1), draft)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
             raise

@@ -11,8 +11,10 @@ import duckdb
 
 from transforms.linkage.policy import LinkagePolicy
 from transforms.linkage.roles import BLOCKING_KEYS, ROLES
-from transforms.sql import identifier, literal
+from transforms.sql import columns, identifier, literal
 
+_AT_ONCE = 32
+"""Rules that one statement counts."""
 _OF_HOUSEHOLDS = {role.name for role in ROLES if "household" in role.shared_by}
 
 
@@ -30,27 +32,24 @@ class Rule:
 
 
 def choose_rules(
-    connection: duckdb.DuckDBPyConnection, columns: Collection[str], profiles: int, policy: LinkagePolicy
+    connection: duckdb.DuckDBPyConnection, filled: Collection[str], profiles: int, policy: LinkagePolicy
 ) -> list[Rule]:
     """Rules for the columns at hand, the fewest pairs first.
 
     A key that brings few pairs is a rule by itself; keys that bring too many are combined by two, of different
     columns. Rules are taken as long as the pairs of all of them stay within the budget.
     """
-    keys = [key for key, roles in BLOCKING_KEYS.items() if set(roles.split()) <= {*columns}]
+    keys = [key for key, roles in BLOCKING_KEYS.items() if set(roles.split()) <= {*filled}]
     _hash_keys(connection, keys)
     most = policy.pairs_per_profile * profiles
-    singles = [Rule((key,), _count(connection, (key,))) for key in keys]
+    singles = _counted(connection, [(key,) for key in keys])
     rules = [rule for rule in singles if 0 < rule.pairs <= most]
     alone = {rule.keys[0] for rule in rules}
     empty = {rule.keys[0] for rule in singles if not rule.pairs}
-    for pair in combinations(keys, 2):
-        rule = Rule(pair, 0)
-        # What one key brings alone, it needs no second one for.
-        if alone.isdisjoint(pair) and empty.isdisjoint(pair) and len(rule.roles) == _roles(pair):
-            counted = Rule(pair, _count(connection, pair))
-            if 0 < counted.pairs <= most:
-                rules.append(counted)
+    # What one key brings alone, it needs no second one for.
+    lacking = [key for key in keys if key not in alone | empty]
+    doubles = [pair for pair in combinations(lacking, 2) if len(Rule(pair, 0).roles) == _roles(pair)]
+    rules += [rule for rule in _counted(connection, doubles) if 0 < rule.pairs <= most]
     rules.sort(key=lambda rule: (rule.pairs, rule.keys))
     return _within(rules, most_pairs(profiles, policy))
 
@@ -79,14 +78,20 @@ def _hash_keys(connection: duckdb.DuckDBPyConnection, keys: Iterable[str]) -> No
     connection.execute(f"CREATE OR REPLACE TEMP TABLE profile_keys AS SELECT uid, {hashes} FROM profiles")
 
 
-def _count(connection: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> int:
-    columns = [identifier(key) for key in keys]
-    held = " AND ".join(f"{column} IS NOT NULL" for column in columns)
-    rows = connection.execute(f"""
-        SELECT coalesce(CAST(sum(n * (n - 1) / 2) AS BIGINT), 0)
-        FROM (SELECT count(*) AS n FROM profile_keys WHERE {held} GROUP BY {", ".join(columns)})
-    """).fetchall()
-    return rows[0][0]
+def _counted(connection: duckdb.DuckDBPyConnection, rules: Sequence[Sequence[str]]) -> list[Rule]:
+    """Rules with the number of pairs that each brings, those of two rules in both."""
+    counts = [
+        f"SELECT {number} AS rule, coalesce(CAST(sum(n * (n - 1) / 2) AS BIGINT), 0) AS pairs"
+        f" FROM (SELECT count(*) AS n FROM profile_keys"
+        f" WHERE {' AND '.join(f'{identifier(key)} IS NOT NULL' for key in keys)} GROUP BY {columns(list(keys))})"
+        for number, keys in enumerate(rules)
+    ]
+    pairs: list[int] = []
+    # Of many small statements half the time is the statement's own.
+    for start in range(0, len(counts), _AT_ONCE):
+        rows = connection.execute(" UNION ALL ".join(counts[start : start + _AT_ONCE]) + " ORDER BY rule").fetchall()
+        pairs += [found for _, found in rows]
+    return [Rule(tuple(keys), found) for keys, found in zip(rules, pairs, strict=True)]
 
 
 def block(connection: duckdb.DuckDBPyConnection, rules: Sequence[Sequence[str]], changed: str | None = None) -> int:
@@ -119,7 +124,7 @@ def block(connection: duckdb.DuckDBPyConnection, rules: Sequence[Sequence[str]],
 def count_pairs(connection: duckdb.DuckDBPyConnection, rules: Sequence[Sequence[str]]) -> int:
     """Number of pairs that rules bring; those of two rules count twice."""
     _hash_keys(connection, _keys_of(rules))
-    return sum(_count(connection, rule) for rule in rules)
+    return sum(rule.pairs for rule in _counted(connection, rules))
 
 
 def _keys_of(rules: Iterable[Sequence[str]]) -> list[str]:
