@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.cluster.hierarchy import fcluster, linkage
 
 from transforms.linkage.clusters import average_clusters, expected_f1, loose_components
 
@@ -100,3 +105,31 @@ def test_the_expected_f1_of_a_worked_example() -> None:
     """Pairs of 0.8 joined and 0.4 apart: 2 · 0.8 / (1 pair found + 1.2 expected)."""
     left, right, probability = arrays((0, 1, 0.8), (1, 2, 0.4))
     assert expected_f1(np.array([0, 0, 2]), left, right, probability) == 1.6 / 2.2
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=60, deadline=None)
+def test_equals_average_linkage_of_each_component_by_itself(seed: int) -> None:
+    """Couples, of which no tree is made, and greater components, whose pairs are gathered by sorting."""
+    chance = np.random.default_rng(seed)
+    profiles = int(chance.integers(2, 14))
+    left, right = (side.astype(np.int32) for side in np.triu_indices(profiles, 1))
+    kept = chance.permutation(np.flatnonzero(chance.random(len(left)) < chance.random()))
+    left, right, probability = left[kept], right[kept], chance.random(len(kept))
+    together = chance.integers(-1, profiles // 2 + 1, profiles).astype(np.int32) if seed % 2 else None
+    components = loose_components(profiles, left, right, probability, 0.05, 100)
+
+    expected = {frozenset({profile}) for profile in np.flatnonzero(components < 0).tolist()}
+    for members in groups(components):
+        numbers = sorted(members)
+        distance = np.ones((len(numbers), len(numbers)))
+        for one, other, likely in zip(left.tolist(), right.tolist(), probability.tolist(), strict=True):
+            if {one, other} <= members:
+                i, j = numbers.index(one), numbers.index(other)
+                distance[i, j] = distance[j, i] = 1 - likely
+        for i, j in itertools.combinations(range(len(numbers)), 2):
+            if together is not None and together[numbers[i]] == together[numbers[j]] >= 0:
+                distance[i, j] = distance[j, i] = 0
+        label = fcluster(linkage(distance[np.triu_indices(len(numbers), 1)], "average"), 0.5, "distance")
+        expected |= {frozenset(numbers[i] for i in np.flatnonzero(label == name)) for name in set(label.tolist())}
+    assert groups(average_clusters(components, left, right, probability, 0.5, together)) == expected
