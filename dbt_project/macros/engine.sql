@@ -14,6 +14,15 @@
     (cast(unix_micros(cast({{ end_at }} as timestamp_ltz)) - unix_micros(cast({{ start_at }} as timestamp_ltz)) as double) / 1000000)
 {%- endmacro %}
 
+{#- 64-bit hash of columns (BIGINT) that tells whether a row has changed; another engine or release gives another. -#}
+{% macro fingerprint(columns) %}{{ return(adapter.dispatch('fingerprint')(columns)) }}{% endmacro %}
+{% macro duckdb__fingerprint(columns) -%}
+    cast(hash({{ columns | join(', ') }}) >> 1 as bigint)
+{%- endmacro %}
+{% macro spark__fingerprint(columns) -%}
+    xxhash64({{ columns | join(', ') }})
+{%- endmacro %}
+
 {#- Seconds since 1970-01-01 00:00 UTC (DOUBLE). -#}
 {% macro epoch_seconds(at) %}{{ return(adapter.dispatch('epoch_seconds')(at)) }}{% endmacro %}
 {% macro duckdb__epoch_seconds(at) -%}

@@ -180,7 +180,7 @@ def observe(home: Path, last: int, extra: int) -> None:
         connection.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
         connection.execute(
             "CREATE OR REPLACE TABLE intermediate.int_identity_observations AS"
-            f" SELECT *, hash(o) AS fingerprint FROM ({OBSERVATIONS.format(first=0, last=last + extra)}) o"
+            f" SELECT *, CAST(hash(o) >> 1 AS BIGINT) AS fingerprint FROM ({OBSERVATIONS.format(first=0, last=last + extra)}) o"
         )
 
 

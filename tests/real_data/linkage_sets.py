@@ -89,7 +89,7 @@ def build_warehouse(settings: Settings, rows: str) -> None:
         warehouse.execute(f"CREATE TABLE intermediate.int_profile_attributes AS {model}")
         warehouse.execute(f"""
             CREATE TABLE intermediate.int_identity_observations AS
-            SELECT *, hash(o) AS fingerprint FROM (
+            SELECT *, CAST(hash(o) >> 1 AS BIGINT) AS fingerprint FROM (
                 SELECT identity_key, source, {columns}, min(occurred_at) AS first_seen_at,
                        max(occurred_at) AS last_seen_at, count(*) AS records
                 FROM staging.stg_profiles WHERE identity_key IS NOT NULL GROUP BY ALL

@@ -152,7 +152,7 @@ SCHEMAS: dict[str, dict[str, str]] = {
     "issued": {"customer_id": "VARCHAR", "created_run": "VARCHAR", "generation": "INTEGER"},
     "observations": {
         "identity_key": "VARCHAR",
-        "fingerprint": "UBIGINT",
+        "fingerprint": "BIGINT",
         "by_identifiers": "UBIGINT",
         "is_anonymous": "BOOLEAN",
         "refused": "BIGINT",

@@ -123,7 +123,7 @@ class Town:
             connection.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
             connection.execute(
                 "CREATE OR REPLACE TABLE intermediate.int_identity_observations AS"
-                " SELECT *, hash(f) AS fingerprint FROM frame f"
+                " SELECT *, CAST(hash(f) >> 1 AS BIGINT) AS fingerprint FROM frame f"
             )
 
     def know(self, records: Mapping[str, Row | None]) -> None:

@@ -35,6 +35,6 @@ cleared as (
 
 select
     *,
-    hash(cleared) as fingerprint
+    {{ fingerprint(['identity_key', 'source'] + identifiers + ['first_seen_at', 'last_seen_at', 'records']) }} as fingerprint
 from cleared
 where coalesce({{ identifiers | join(', ') }}) is not null
