@@ -180,7 +180,8 @@ def observe(home: Path, last: int, extra: int) -> None:
         connection.execute("CREATE SCHEMA IF NOT EXISTS intermediate")
         connection.execute(
             "CREATE OR REPLACE TABLE intermediate.int_identity_observations AS"
-            f" SELECT *, CAST(hash(o) >> 1 AS BIGINT) AS fingerprint FROM ({OBSERVATIONS.format(first=0, last=last + extra)}) o"
+            " SELECT *, CAST(hash(o) >> 1 AS BIGINT) AS fingerprint"
+            f" FROM ({OBSERVATIONS.format(first=0, last=last + extra)}) o"
         )
 
 
