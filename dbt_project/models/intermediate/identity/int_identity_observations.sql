@@ -1,4 +1,5 @@
 {%- set identifiers = ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id', 'payment_token'] -%}
+{%- set told = ['identity_key', 'source'] + identifiers + ['first_seen_at', 'last_seen_at', 'records'] -%}
 
 with
 
@@ -35,6 +36,6 @@ cleared as (
 
 select
     *,
-    {{ fingerprint(['identity_key', 'source'] + identifiers + ['first_seen_at', 'last_seen_at', 'records']) }} as fingerprint
+    {{ fingerprint(told) }} as fingerprint
 from cleared
 where coalesce({{ identifiers | join(', ') }}) is not null
