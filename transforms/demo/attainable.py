@@ -37,7 +37,7 @@ def attained_recall(settings: Settings, phone_regions: Mapping[str, str]) -> flo
         connection.execute("USE warehouse")
         rows = connection.execute(f"""
             SELECT dense_rank() OVER (ORDER BY person_id) - 1 AS person, observation,
-                   coalesce(dense_rank() OVER (ORDER BY customer_id NULLS LAST), 0) AS customer,
+                   dense_rank() OVER (ORDER BY customer_id) AS customer,
                    customer_id IS NOT NULL AS is_found, count(*) AS records
             FROM read_parquet({literal(settings.truth / "records.parquet")}) t JOIN ({STAGED}) r USING (record_id)
             JOIN temp.held h USING (identity_key)
