@@ -146,9 +146,11 @@ def cuts_of(values: Mapping[str, Values | None]) -> Cuts:
 
 
 def segment(values: Values | None, cuts: Cuts) -> str:
-    """The cell of the grid."""
+    """The cell of the grid; without cut points nobody who bought in the window has a segment."""
     if values is None:
         return "Lapsed"
+    if not cuts[0]:
+        return "No Purchase"
     recency, frequency, monetary = values
     r = 1 + sum(cut > recency for cut in cuts[0])
     f = 1 + sum(cut < frequency for cut in cuts[1])
@@ -214,10 +216,17 @@ LONG_AGO = [
     *(Order(key, FIRST - dt.timedelta(340), amount) for key, amount in (("a", 2), ("b", 1))),
 ]
 
+# Nobody bought in the window of either day, so there are no cut points; then an order of within the first one is told.
+TOLD_LATE = [
+    *[Order("a", FIRST - dt.timedelta(400), 1)] * 3,
+    Order("b", FIRST - dt.timedelta(340), 1, known_from=1),
+]
+
 
 @hypothesis_settings(max_examples=20, deadline=None)
 @given(orders=orders_of_a_company, merged=merges)
 @example(orders=LONG_AGO, merged={})
+@example(orders=TOLD_LATE, merged={})
 def test_the_cause_is_that_of_a_walk_in_plain_python(
     tmp_path_factory: pytest.TempPathFactory, orders: list[Order], merged: dict[str, str]
 ) -> None:
