@@ -50,13 +50,16 @@ def average_clusters(
     components: Ints, left: Ints, right: Ints, probability: Floats, least: float, together: Ints | None = None
 ) -> Ints:
     """Cluster of each profile, named after its first profile: average linkage within each component, where groups join
-    at a mean probability of ``least``. A pair that is not given has the probability 0.
+    at a mean probability of ``least``. A pair that is not given has the probability 0; pairs of different
+    components, or of none, say nothing.
 
     :param together: group of each profile that is known to be one person, -1 for none; such pairs are certain.
     """
     cluster = np.arange(len(components), dtype=np.int32)
     size = np.bincount(components[components >= 0], minlength=1)
-    is_couple = (components[left] >= 0) & (size[components[left]] == 2)
+    inside = (components[left] >= 0) & (components[left] == components[right])
+    left, right, probability = left[inside], right[inside], probability[inside]
+    is_couple = size[components[left]] == 2
     # Nearly all components are two profiles, of which no tree needs to be made.
     joins = 1 - probability[is_couple] <= 1 - least
     one, other = left[is_couple][joins], right[is_couple][joins]
