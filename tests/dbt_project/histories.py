@@ -49,7 +49,7 @@ class History:
         self.batches = 0
         self.steps = 0
         self.corrected: set[str] = set()
-        self.held: list[tuple[str, dict[str, str]]] = []
+        self.held: list[tuple[str, dt.datetime, dict[str, str]]] = []
         self.as_of = FIRST_DAY + dt.timedelta(days=4)
         # (entity, source) → key → the batch and row that hold its present version
         self.current: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
@@ -79,7 +79,7 @@ class History:
 
     def doubt(self) -> str:
         """From now on some identifiers say nothing, and former ones speak again: customers part and come together."""
-        values = sorted({held for _, row in self.held for held in row.items()})
+        values = sorted({held for *_, row in self.held for held in row.items()})
         self.doubted = set(self.random.sample(values, len(values) // 8))
         return f"doubted: {sorted(self.doubted)}"
 
@@ -91,7 +91,8 @@ class History:
         one, other = next((one, other) for one in devices for other in users if owners[one] != owners[other])
         key, row = self._row("app_events")
         row |= dict([one, other])
-        self.held[-1] = (FEEDS["app_events"][0], dict([one, other]))
+        source, moment = FEEDS["app_events"]
+        self.held[-1] = (source, row[moment], dict([one, other]))
         self._write("app_events", [(key, row)])
         return owners[one], owners[other]
 
@@ -162,12 +163,12 @@ class History:
             minutes=self.random.choice([600, 615, 630, 645, 659, 660, 661, 1430, 1439]),
         )
         row = getattr(self, f"_{entity}")(key)
-        self.held.append((FEEDS[entity][0], {kind: row[kind] for kind in IDENTIFIERS if kind in row}))
+        self.held.append((FEEDS[entity][0], moment, {kind: row[kind] for kind in IDENTIFIERS if kind in row}))
         return key, {FEEDS[entity][1]: moment, **row}
 
     def identities(self) -> dict[str, list[dict[str, Any]]]:
         """Who is who, as an identity run would say after all that has come: the rows of its tables."""
-        said = {identity_key(source, held): held for source, held in self.held if held}
+        said = {identity_key(source, moment, held): held for source, moment, held in self.held if held}
         told = {key: dict(held.items() - self.doubted) for key, held in said.items()}
         keys = {key: held for key, held in told.items() if held}
         customers = components(list(keys.values()))
@@ -239,9 +240,12 @@ class History:
         return {"profile_id": key} | self._who("email", "loyalty_id", "phone", "app_user_id")
 
 
-def identity_key(source: str, held: Mapping[str, str]) -> str:
+def identity_key(source: str, moment: dt.datetime, held: Mapping[str, str]) -> str:
     """Key of a combination of identifiers, as staging computes it."""
-    return hashlib.md5("\x1f".join([source, *(held.get(kind, "") for kind in IDENTIFIERS)]).encode()).hexdigest()  # noqa: S324
+    parts = [source, *(held.get(kind, "") for kind in IDENTIFIERS)]
+    if not held.keys() - {"phone", "device_id"}:
+        parts.append(f"{moment:%Y-%m-01}")
+    return hashlib.md5("\x1f".join(parts).encode()).hexdigest()  # noqa: S324
 
 
 def components(observed: Sequence[Mapping[str, str]]) -> list[str]:

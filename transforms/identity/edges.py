@@ -137,15 +137,13 @@ def count_held(connection: duckdb.DuckDBPyConnection) -> int:
 
 
 def days_seen(connection: duckdb.DuckDBPyConnection) -> Days:
-    """First and last day of each observation, and how long it must have rested, in the order of ``held``."""
+    """First and last day of each observation, in the order of ``held``."""
     columns = connection.execute("""
         SELECT datediff('day', DATE '1970-01-01', first_seen_at) AS first,
-               datediff('day', DATE '1970-01-01', last_seen_at) AS last,
-               -- Of the pauses between n records one is as long as the mean of all, or longer.
-               (last - first) // greatest(records - 1, 1) AS rest
+               datediff('day', DATE '1970-01-01', last_seen_at) AS last
         FROM held ORDER BY observation
     """).fetchnumpy()
-    return Days(*(np.asarray(columns[name], dtype=np.int64) for name in ("first", "last", "rest")))
+    return Days(*(np.asarray(columns[name], dtype=np.int64) for name in ("first", "last")))
 
 
 def sum_sightings(connection: duckdb.DuckDBPyConnection, policy: Policy) -> None:

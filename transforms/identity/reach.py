@@ -148,9 +148,15 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
             CASE WHEN n.identity_key IN (SELECT identity_key FROM observed) THEN n.identity_key END
         )
     """)
+    # A link also works from the day on which its record comes.
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE new_links AS
-        SELECT * FROM likely_now WHERE ({columns}) NOT IN (SELECT ({columns}) FROM likely_then)
+        WITH came AS (
+            SELECT record_id FROM named_records WHERE record_id NOT IN (SELECT record_id FROM {linked})
+        )
+        SELECT * FROM likely_now
+        WHERE ({columns}) NOT IN (SELECT ({columns}) FROM likely_then) OR left_record IN (FROM came)
+           OR right_record IN (FROM came)
     """)
     _touch_records(connection, store, "SELECT left_record FROM new_links UNION SELECT right_record FROM new_links")
     [(further,)] = connection.execute(f"""

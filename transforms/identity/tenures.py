@@ -4,9 +4,9 @@ Between two owners such a value rests. Where it has not been seen for longer tha
 before and after the pause have nothing in common, it belonged to the one and then to the other, and joins neither with
 the other. A customer who is seen on both sides of the pause has merely been away. Observations that hold nothing else
 and reach over a pause are nobody's: the value's records of that time cannot be told apart. Nor does anybody own those
-that hold nothing else and lie long before or after all who are known by it: a telephone that was sold shows up in a
-shop before its new owner has given a name. Such an observation may itself reach over the pause: where it must have
-rested for long and goes on long after its owner, or began long before anything of its owner, it is nobody's either.
+that hold nothing else and that a pause parts from all who are known by it, or that lie long before any of these was
+seen at all: a telephone that was sold shows up in a shop, and its new owner may never give a name. That such an
+observation reaches over a pause itself is unlikely: it is of one calendar month (the macro ``identity_key``).
 """
 
 from __future__ import annotations
@@ -25,23 +25,19 @@ _DAYS = 1 << 20  # more days than any calendar holds
 
 @dataclass(frozen=True)
 class Days:
-    """First and last day on which each observation was seen, as days since 1970.
-
-    ``rest``: days for which it was not seen in between, at least once.
-    """
+    """First and last day on which each observation was seen, as days since 1970."""
 
     first: Ints
     last: Ints
-    rest: Ints
 
     @classmethod
     def always(cls, rows: int) -> Days:
         """Of observations without times: all seen on one day."""
-        return cls(*(np.zeros(rows, np.int64) for _ in range(3)))
+        return cls(np.zeros(rows, np.int64), np.zeros(rows, np.int64))
 
     def of(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Days:
         """Those of some observations."""
-        return Days(self.first[rows], self.last[rows], self.rest[rows])
+        return Days(self.first[rows], self.last[rows])
 
 
 def _stays(values: Nodes, days: Days, idle_days: int) -> tuple[Ints, Ints]:
@@ -95,40 +91,29 @@ def _several(values: npt.NDArray[np.integer], others: npt.NDArray[np.integer]) -
 def seen_alone(column: Nodes, owner: npt.NDArray[np.integer], days: Days, alone_days: int) -> npt.NDArray[np.int64]:
     """Observations without an owner that are none of those who are known by their value.
 
-    They lie too far from all observations of the value that have an owner; or they reach too far beyond these and have
-    rested for as long; or they begin too long before any observation of the owners. A value that nobody is known by has
-    no owner to be far from.
+    Pauses of the value part them from all observations that have an owner, and not the same one was seen before and
+    after; or they begin too long before any observation of the owners. A value that nobody is known by has no owner to
+    be far from.
 
     :param owner: of each observation the customer, or a stronger identifier; -1 for none.
     """
-    of_value = np.flatnonzero(column >= 0)
-    is_owned = owner[of_value] >= 0
-    owned, alone = of_value[is_owned], of_value[~is_owned]
-    alone = alone[np.isin(column[alone], column[owned])]
-    if not len(alone):
+    rows = np.flatnonzero((column >= 0) & np.isin(column, column[(column >= 0) & (owner >= 0)]))
+    rows = rows[np.isin(column[rows], column[rows[owner[rows] < 0]])]
+    if not len(rows):
         return np.empty(0, dtype=np.int64)
-    owned = owned[np.lexsort((days.first[owned], column[owned]))]
-    # Days of one value lie above those of the value before, so that one order and one running maximum serve all.
-    base = column.astype(np.int64) * _DAYS
-    first = base[owned] + days.first[owned]
-    until = np.maximum.accumulate(base[owned] + days.last[owned])
-    # All that begin before an observation ends come before or overlap it; the next one comes after.
-    position = np.searchsorted(first, base[alone] + days.last[alone], side="right")
-    far = np.full(len(alone), np.iinfo(np.int64).max)
-    before = position > 0
-    before[before] &= column[owned[position[before] - 1]] == column[alone[before]]
-    far[before] = (base[alone] + days.first[alone])[before] - until[position[before] - 1]
-    after = position < len(owned)
-    after[after] &= column[owned[position[after]]] == column[alone[after]]
-    ahead = first[position[after]] - (base[alone] + days.last[alone])[after]
-    far[after] = np.minimum(far[after], ahead)
-    of_owner = _least(owner[owner >= 0], days.first[owner >= 0])[owner[owned]]
-    known = _least(column[owned], of_owner)[column[alone]]
-    earliest = _least(column[owned], days.first[owned])[column[alone]]
-    latest = -_least(column[owned], -days.last[owned])[column[alone]]
-    reach = np.maximum(earliest - days.first[alone], days.last[alone] - latest)
-    has_rested = np.minimum(reach, days.rest[alone]) > alone_days
-    return alone[(far > alone_days) | has_rested | (known - days.first[alone] > alone_days)]
+    order, stay = _stays(column[rows], days.of(rows), alone_days)
+    rows = rows[order]
+    value, of_row = column[rows], owner[rows]
+    is_owned = of_row >= 0
+    is_parted = (np.bincount(stay, weights=is_owned) == 0)[stay]
+    place = np.arange(len(rows))
+    before = np.maximum.accumulate(np.where(is_owned, place, 0))
+    after = np.minimum.accumulate(np.where(is_owned, place, len(rows) - 1)[::-1])[::-1]
+    was_away = (value[before] == value) & (value[after] == value) & (of_row[before] == of_row[after])
+    of_owner = _least(owner[owner >= 0], days.first[owner >= 0])
+    known = _least(value[is_owned], of_owner[of_row[is_owned]])[value]
+    is_early = known - days.first[rows] > alone_days
+    return np.sort(rows[~is_owned & (is_parted & ~was_away | is_early)])
 
 
 def _least(things: npt.NDArray[np.integer], numbers: Ints) -> Ints:

@@ -43,6 +43,7 @@ select
     nullif(app_user_id, '') as app_user_id,
     {{ identity_key(
         '_source',
+        'occurred_at',
         email='email',
         phone='phone',
         loyalty_id='loyalty_id',

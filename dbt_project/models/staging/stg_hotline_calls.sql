@@ -27,6 +27,7 @@ select
     nullif(app_user_id, '') as app_user_id,
     {{ identity_key(
         '_source',
+        'started_at',
         email='email',
         phone='phone',
         loyalty_id='loyalty_id',

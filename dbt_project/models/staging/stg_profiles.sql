@@ -53,6 +53,7 @@ select
     nullif(app_user_id, '') as app_user_id,
     {{ identity_key(
         '_source',
+        'updated_at',
         email='email',
         phone='phone',
         loyalty_id='loyalty_id',

@@ -36,6 +36,7 @@ select
     nullif(payment_token, '') as payment_token,
     {{ identity_key(
         '_source',
+        'returned_at',
         email='email',
         phone='phone',
         loyalty_id='loyalty_id',

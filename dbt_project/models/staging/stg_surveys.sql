@@ -42,6 +42,7 @@ select
     nullif(app_user_id, '') as app_user_id,
     {{ identity_key(
         '_source',
+        'answered_at',
         email='email',
         phone='phone',
         loyalty_id='loyalty_id',

@@ -211,6 +211,16 @@ def test_a_record_without_identifiers_whose_link_went_brings_its_former_customer
     assert_equal_histories(tmp_path, days)
 
 
+def test_a_link_works_from_the_day_on_which_its_record_comes(tmp_path: Path) -> None:
+    rows = tuple(seen("till", 1, loyalty_id=f"L-{number}") for number in range(9))
+    link = (("crm:0", "crm:2", 0.9), ("crm:1", "crm:3", 0.9))
+    days = [
+        Day(rows, {"crm:0": None, "crm:1": rows[0]}, link),
+        Day(rows, {"crm:0": None, "crm:1": rows[0], "crm:2": None, "crm:3": rows[1]}, link),
+    ]
+    assert_equal_histories(tmp_path, days)
+
+
 def test_links_of_records_without_identifiers_have_their_edges_where_nothing_else_is_new(tmp_path: Path) -> None:
     """No identifier is worked out that day, so there is none after which the records could be numbered."""
     rows = tuple(seen("till", 1, loyalty_id=f"L-{number}") for number in range(9))

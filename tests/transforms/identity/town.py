@@ -42,8 +42,24 @@ def seen(
 
 
 def identity_key(row: Row) -> str:
-    """Key of a combination, unique for source and raw identifiers like the one of the warehouse."""
-    return hashlib.sha256("\x1f".join([str(row["source"]), *(str(row.get(t)) for t in TYPES)]).encode()).hexdigest()
+    """Key of a combination, like the one of the warehouse unique for source, raw identifiers and, where these are but a
+    telephone number or a device, the month."""
+    parts = [str(row["source"]), *(str(row.get(t)) for t in TYPES)]
+    if not any(row.get(t) for t in TYPES if t not in ("phone", "device_id")):
+        parts.append(f"{FIRST_DAY + timedelta(days=int(row['day'] or 0)):%Y-%m}")
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def _days(row: Row) -> tuple[int, int]:
+    day = int(row["day"] or 0)
+    return day, int(row.get("until") or day)
+
+
+def _together(one: Row, other: Row) -> Row:
+    """Two sightings of a combination as one."""
+    (from_one, until_one), (from_other, until_other) = _days(one), _days(other)
+    records = int(one["records"] or 0) + int(other["records"] or 0)
+    return {**one, "day": min(from_one, from_other), "until": max(until_one, until_other), "records": records}
 
 
 @dataclass(frozen=True)
@@ -94,16 +110,19 @@ class Town:
         self.runs = 0
 
     def observe(self, rows: Iterable[Row]) -> None:
-        """Replace the warehouse's observations."""
-        distinct = {identity_key(row): row for row in rows}
+        """Replace the warehouse's observations; rows of one combination count together, as in the warehouse."""
+        distinct: dict[str, Row] = {}
+        for row in rows:
+            key = identity_key(row)
+            distinct[key] = _together(distinct[key], row) if key in distinct else row
         frame = pl.DataFrame(
             [
                 {
                     "identity_key": key,
                     "source": row["source"],
                     **{kind: row.get(kind) for kind in TYPES},
-                    "first_seen_at": FIRST_DAY + timedelta(days=int(row["day"] or 0)),
-                    "last_seen_at": FIRST_DAY + timedelta(days=int(row.get("until") or row["day"] or 0), hours=1),
+                    "first_seen_at": FIRST_DAY + timedelta(days=_days(row)[0]),
+                    "last_seen_at": FIRST_DAY + timedelta(days=_days(row)[1], hours=1),
                     "records": row["records"],
                 }
                 for key, row in distinct.items()

@@ -6,6 +6,7 @@
     post_hook='{{ remember_contents() }}'
 ) }}
 {%- set identifiers = ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id', 'payment_token'] %}
+{%- set names = identifiers | reject('in', ['phone', 'device_id']) %}
 {%- set carried = {
     'transactions': ['email', 'phone', 'loyalty_id', 'app_user_id', 'payment_token'],
     'app_events': ['email', 'phone', 'loyalty_id', 'device_id', 'app_user_id'],
@@ -39,7 +40,7 @@ records as (
     {%- endfor %}
 ),
 
--- Grouped by the raw values, so that the hash is taken once for each combination and not for each record.
+-- Grouped by what the key is made of, so that the hash is taken once for each combination and not for each record.
 combinations as (
     select
         entity,
@@ -50,13 +51,18 @@ combinations as (
         count(*) as records
     from records
     where coalesce({{ identifiers | join(', ') }}) is not null
-    group by entity, source, {{ identifiers | join(', ') }}
+    group by
+        entity,
+        source,
+        {{ identifiers | join(',\n        ') }},
+        case when coalesce({{ names | join(', ') }}) is null then date_trunc('month', occurred_at) end
 ),
 
 new_sightings as (
     select
         {{ identity_key(
             'source',
+            'first_seen_at',
             email='email',
             phone='phone',
             loyalty_id='loyalty_id',
