@@ -18,6 +18,7 @@ import numpy.typing as npt
 from transforms.linkage.policy import LinkagePolicy, Lookalike
 from transforms.linkage.rates import Evidence, Floats, expect, rates_before_data
 from transforms.linkage.roles import Role
+from transforms.sql import identifier
 
 _MOST_ITERATIONS = 200
 _SETTLED = 1e-4
@@ -40,12 +41,15 @@ class Anchor:
     matches: float
 
 
-def count_patterns(connection: duckdb.DuckDBPyConnection, roles: Sequence[Role], most_pairs: int) -> Patterns:
-    """Count how pairs of ``candidates`` agree.
+def count_patterns(
+    connection: duckdb.DuckDBPyConnection, roles: Sequence[Role], most_pairs: int, table: str = "candidates"
+) -> Patterns:
+    """Count how pairs agree.
 
     :param most_pairs: of more pairs than this a share is looked at that does not depend on their order.
+    :param table: of the pairs, with the numbers of both profiles.
     """
-    [(pairs,)] = connection.execute("SELECT count(*) FROM candidates").fetchall()
+    [(pairs,)] = connection.execute(f"SELECT count(*) FROM {identifier(table)}").fetchall()
     share = min(1.0, most_pairs / max(pairs, 1))
     columns = [column for (column, *_) in connection.execute("DESCRIBE profiles").fetchall()]
     sides = ", ".join(f"{side}.{column} AS {column}_{side}" for side in "lr" for column in columns)
@@ -55,7 +59,7 @@ def count_patterns(connection: duckdb.DuckDBPyConnection, roles: Sequence[Role],
         f"""
         SELECT {names}, count(*) AS pairs FROM (
             SELECT {levels} FROM (
-                SELECT {sides} FROM candidates k
+                SELECT {sides} FROM {identifier(table)} k
                 JOIN profiles l ON l.uid = k.join_key_l JOIN profiles r ON r.uid = k.join_key_r
                 WHERE hash(l.record_id, r.record_id) % 1000000 < $share
             )

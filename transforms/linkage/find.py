@@ -108,7 +108,7 @@ def learn(
         return "no two profiles agree on anything that is rare enough to look at"
     scored = block(connection, [rule.keys for rule in rules])
     watch.lap("block")
-    model = train(connection, columns, rules, profiles, policy)
+    model = train(connection, columns, rules, profiles, policy, together)
     watch.lap("train")
     scorer = Scorer(connection, model)
     pairs = scorer.candidates()

@@ -47,6 +47,7 @@ class LinkagePolicy(BaseModel):
     training_rules: PositiveInt
     training_pairs: PositiveInt
     pattern_pairs: PositiveInt
+    known_matches: PositiveInt
     prior_matches: PositiveFloat
     prior_strangers: PositiveFloat
     loose_probability: float = Field(gt=0, lt=1)

@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from transforms.linkage.anchor import count_patterns, find_anchor
 from transforms.linkage.blocking import Rule, training_rules
 from transforms.linkage.engine import make_linker
 from transforms.linkage.frequencies import count_terms, frequency_columns
+from transforms.linkage.known import known_matches
 from transforms.linkage.model import Model, Shares, key_of
 from transforms.linkage.normalise import LINKAGE_NORMALISER_VERSION
 from transforms.linkage.policy import LinkagePolicy
 from transforms.linkage.rates import rates_before_data
-from transforms.linkage.roles import ROLES
+from transforms.linkage.roles import ROLES, Role
 
 if TYPE_CHECKING:
     from splink import Linker
@@ -34,48 +37,73 @@ def train(
     rules: Sequence[Rule],
     profiles: int,
     policy: LinkagePolicy,
+    together: npt.NDArray[np.int32] | None = None,
 ) -> Model:
     """Learn a model from ``profiles``.
 
-    How often strangers agree comes from all pairs of a fixed sample, how often true matches do from expectation
-    maximisation over the pairs of a few rules. A session that finds more matches than all candidates are likely to hold
-    has found something else, and does not count. What few pairs say is drawn towards the anchor
-    (:mod:`transforms.linkage.anchor`), and that towards what is known before any data. The rates are those before any
-    data. Needs ``candidates`` and :func:`transforms.identity.keys.define_keyed_hash`.
+    How often strangers agree comes from all pairs of a fixed sample. How often true matches do is counted over profiles
+    that are known to be one person (:mod:`transforms.linkage.known`), where there are enough, and else comes from
+    expectation maximisation over the pairs of a few rules. A session that finds more matches than all candidates are
+    likely to hold has found something else, and does not count. What few pairs say is drawn towards the anchor
+    (:mod:`transforms.linkage.anchor`), and that, as what is counted, towards what is known before any data. The rates
+    are those before any data. Needs ``candidates`` and :func:`transforms.identity.keys.define_keyed_hash`.
+
+    :param together: group of each profile that is one person for other reasons, -1 for none.
     """
     prior = {role.name: tuple((level.m, level.u) for level in role.levels) for role in ROLES if role.name in columns}
     strangers, pairs = _strangers(connection, prior, profiles, policy)
     roles = [role for role in ROLES if role.name in columns]
+    known, counted = known_matches(connection, roles, together) if together is not None else (0, {})
+    if known >= policy.known_matches:
+        trained_on = {"known_matches": known}
+        matches = {
+            name: _drawn(counted[name], [m for m, _ in shares], sum(counted[name]), policy.prior_matches)
+            for name, shares in prior.items()
+        }
+    else:
+        matches, expected = _found_matches(connection, roles, rules, profiles, strangers, policy)
+        trained_on = {"expected_matches": expected}
+    return Model(
+        columns=tuple(columns),
+        rules=tuple(rule.keys for rule in rules),
+        shares={
+            name: tuple((m, u) for m, (_, u) in zip(matches[name], shares, strict=True))
+            for name, shares in strangers.items()
+        },
+        rates=rates_before_data(profiles, policy),
+        frequencies=count_terms(connection, frequency_columns(roles)),
+        policy=policy.model_dump(mode="json"),
+        normaliser_version=LINKAGE_NORMALISER_VERSION,
+        key=key_of(connection),
+        trained_on={"profiles": profiles, "pairs_of_strangers": pairs, **trained_on},
+    )
+
+
+def _found_matches(
+    connection: duckdb.DuckDBPyConnection,
+    roles: Sequence[Role],
+    rules: Sequence[Rule],
+    profiles: int,
+    strangers: Shares,
+    policy: LinkagePolicy,
+) -> tuple[dict[str, list[float]], int]:
+    """The shares of matches that nobody knows, by comparison; and how many the candidates are likely to hold."""
+    columns = [role.name for role in roles]
     by_chance = {name: [u for _, u in shares] for name, shares in strangers.items()}
     patterns = count_patterns(connection, roles, policy.pattern_pairs)
     anchor = find_anchor(patterns, roles, by_chance, profiles, policy)
     linker = make_linker(connection, "profiles", strangers, 1 / max(profiles, 2))
     found_by_rule = (_session(linker, rule) for rule in training_rules(rules, columns, policy))
     sessions = [session for session in found_by_rule if session and session.matches <= anchor.matches]
-    smoothed = {}
+    drawn = {}
     for name, shares in strangers.items():
         found, seen = [0.0] * len(shares), 0.0
         for session in sessions:
             if name in session.shares:
                 seen += session.matches
                 found = [total + session.matches * m for total, m in zip(found, session.shares[name], strict=True)]
-        drawn = _drawn(found, anchor.shares[name], seen, policy.prior_matches)
-        smoothed[name] = tuple((m, u) for m, (_, u) in zip(drawn, shares, strict=True))
-    return Model(
-        columns=tuple(columns),
-        rules=tuple(rule.keys for rule in rules),
-        shares=smoothed,
-        rates=rates_before_data(profiles, policy),
-        frequencies=count_terms(connection, frequency_columns(roles)),
-        policy=policy.model_dump(mode="json"),
-        normaliser_version=LINKAGE_NORMALISER_VERSION,
-        key=key_of(connection),
-        trained_on={
-            "profiles": profiles,
-            "pairs_of_strangers": pairs,
-            "expected_matches": round(anchor.matches),
-        },
-    )
+        drawn[name] = _drawn(found, anchor.shares[name], seen, policy.prior_matches)
+    return drawn, round(anchor.matches)
 
 
 @dataclass(frozen=True)
