@@ -84,14 +84,18 @@ def find_anchor(
     strangers: Mapping[str, Sequence[float]],
     profiles: int,
     policy: LinkagePolicy,
+    known: Mapping[str, Sequence[float]] | None = None,
 ) -> Anchor:
     """Learn the shares of true matches.
 
     :param strangers: how often strangers fall into each level, by comparison.
+    :param known: shares that stay as they are.
     """
+    known = known or {}
     before = [_shares([level.m for level in role.levels]) for role in roles]
     by_chance = [np.asarray(strangers[role.name]) for role in roles]
-    shares, rates = before, rates_before_data(profiles, policy)
+    shares = [np.asarray(known.get(role.name, prior)) for role, prior in zip(roles, before, strict=True)]
+    rates = rates_before_data(profiles, policy)
     matches = 0.0
     is_rated = False
     for _ in range(_MOST_ITERATIONS):
@@ -103,8 +107,10 @@ def find_anchor(
         # First how many there are of each kind: where namesakes are many and taken for few, they pass for matches.
         if is_rated:
             shares = [
-                _shares(_sums(patterns.levels[:, number], expected, len(prior)) + policy.prior_matches * prior)
-                for number, prior in enumerate(before)
+                shares[number]
+                if role.name in known
+                else _shares(_sums(patterns.levels[:, number], expected, len(prior)) + policy.prior_matches * prior)
+                for number, (role, prior) in enumerate(zip(roles, before, strict=True))
             ]
         moved = [np.abs(now - then).max() for now, then in zip(shares, last_shares, strict=True)]
         if max(*moved, abs(np.log(rates.matches / last_rates.matches))) < _SETTLED:

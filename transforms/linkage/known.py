@@ -8,7 +8,7 @@ the shares among such pairs are those of true matches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import duckdb
 import numpy as np
@@ -18,19 +18,20 @@ import pyarrow as pa
 from transforms.linkage.anchor import count_patterns
 from transforms.linkage.roles import Role
 
-Shares = Mapping[str, Sequence[float]]
-
 _JOINING = frozenset({"email", "phone"})
-"""Identifiers themselves: most of those who are known agree on them, for that is how they became known."""
+"""Identifiers themselves: most of those who are known agree on them, for that is how they became known. What agreement
+on them tells of others is learned from pairs that are not known."""
 
 
 def known_matches(
     connection: duckdb.DuckDBPyConnection, roles: Sequence[Role], together: npt.NDArray[np.int32]
-) -> tuple[int, Shares]:
+) -> tuple[int, dict[str, list[float]]]:
     """Count how profiles of one person agree: each with the next of its group.
 
+    Makes ``open_pairs``: the candidates that are not known to be one person.
+
     :param together: group of each profile that is one person for other reasons, -1 for none.
-    :return: the number of pairs; and by comparison how many fall into each level, none of what joins profiles itself.
+    :return: the number of pairs; and how many fall into each level, by comparison, without those that join profiles.
     """
     groups = {"uid": np.arange(len(together), dtype=np.int32), "person": together}
     connection.register("groups", pa.table(groups))
@@ -39,15 +40,20 @@ def known_matches(
         SELECT uid AS join_key_l, lead(uid) OVER (PARTITION BY person ORDER BY uid) AS join_key_r
         FROM groups WHERE person >= 0 QUALIFY join_key_r IS NOT NULL
     """)
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE open_pairs AS
+        SELECT join_key_l, join_key_r FROM candidates k
+        JOIN groups l ON l.uid = k.join_key_l JOIN groups r ON r.uid = k.join_key_r
+        WHERE l.person <> r.person OR l.person < 0
+    """)
     connection.unregister("groups")
     [(pairs,)] = connection.execute("SELECT count(*) FROM known_pairs").fetchall()
     patterns = count_patterns(connection, roles, pairs, "known_pairs")
-    connection.execute("DROP TABLE known_pairs")
-    counted: dict[str, Sequence[float]] = {}
+    counted: dict[str, list[float]] = {}
     for number, role in enumerate(roles):
-        levels = patterns.levels[:, number]
-        is_seen = (levels >= 0) & (role.name not in _JOINING)
-        counted[role.name] = np.bincount(
-            levels[is_seen], weights=patterns.pairs[is_seen], minlength=len(role.levels)
-        ).tolist()
+        if role.name not in _JOINING:
+            levels = patterns.levels[:, number]
+            is_seen = levels >= 0
+            weights = patterns.pairs[is_seen]
+            counted[role.name] = np.bincount(levels[is_seen], weights=weights, minlength=len(role.levels)).tolist()
     return pairs, counted

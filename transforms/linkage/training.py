@@ -53,13 +53,17 @@ def train(
     prior = {role.name: tuple((level.m, level.u) for level in role.levels) for role in ROLES if role.name in columns}
     strangers, pairs = _strangers(connection, prior, profiles, policy)
     roles = [role for role in ROLES if role.name in columns]
+    by_chance = {name: [u for _, u in shares] for name, shares in strangers.items()}
     known, counted = known_matches(connection, roles, together) if together is not None else (0, {})
     if known >= policy.known_matches:
         trained_on = {"known_matches": known}
-        matches = {
-            name: _drawn(counted[name], [m for m, _ in shares], sum(counted[name]), policy.prior_matches)
-            for name, shares in prior.items()
+        matches: dict[str, Sequence[float]] = {
+            name: _drawn(found, [m for m, _ in prior[name]], sum(found), policy.prior_matches)
+            for name, found in counted.items()
         }
+        if len(matches) < len(roles):
+            patterns = count_patterns(connection, roles, policy.pattern_pairs, "open_pairs")
+            matches = {**find_anchor(patterns, roles, by_chance, profiles, policy, matches).shares, **matches}
     else:
         matches, expected = _found_matches(connection, roles, rules, profiles, strangers, policy)
         trained_on = {"expected_matches": expected}
@@ -86,7 +90,7 @@ def _found_matches(
     profiles: int,
     strangers: Shares,
     policy: LinkagePolicy,
-) -> tuple[dict[str, list[float]], int]:
+) -> tuple[dict[str, Sequence[float]], int]:
     """The shares of matches that nobody knows, by comparison; and how many the candidates are likely to hold."""
     columns = [role.name for role in roles]
     by_chance = {name: [u for _, u in shares] for name, shares in strangers.items()}
@@ -95,7 +99,7 @@ def _found_matches(
     linker = make_linker(connection, "profiles", strangers, 1 / max(profiles, 2))
     found_by_rule = (_session(linker, rule) for rule in training_rules(rules, columns, policy))
     sessions = [session for session in found_by_rule if session and session.matches <= anchor.matches]
-    drawn = {}
+    drawn: dict[str, Sequence[float]] = {}
     for name, shares in strangers.items():
         found, seen = [0.0] * len(shares), 0.0
         for session in sessions:
