@@ -91,8 +91,7 @@ class History:
         one, other = next((one, other) for one in devices for other in users if owners[one] != owners[other])
         key, row = self._row("app_events")
         row |= dict([one, other])
-        source, moment = FEEDS["app_events"]
-        self.held[-1] = (source, row[moment], dict([one, other]))
+        self.held[-1] = (*self.held[-1][:2], dict([one, other]))
         self._write("app_events", [(key, row)])
         return owners[one], owners[other]
 

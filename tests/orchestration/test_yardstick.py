@@ -64,7 +64,9 @@ def test_given_the_same_identities_every_mart_is_the_same_row_by_row(
         connection.execute(f"""
             CREATE TABLE owners AS
             SELECT DISTINCT
-                sighting_of(source, email, phone, loyalty_id, device_id, app_user_id, payment_token) AS sighting,
+                sighting_of(
+                    source, first_seen_at, email, phone, loyalty_id, device_id, app_user_id, payment_token
+                ) AS sighting,
                 customer_id
             FROM watershed.intermediate.int_identity_sightings
             JOIN {identities.table("assignments")} USING (identity_key)

@@ -29,10 +29,10 @@ WITH records AS (
 SELECT
     source, email, phone, loyalty_id, device_id, app_user_id, payment_token,
     min(seen_at) AS first_seen_at, max(seen_at) AS last_seen_at, count(*) AS records,
-    sighting_of(source, email, phone, loyalty_id, device_id, app_user_id, payment_token) AS sighting
+    sighting_of(source, seen_at, email, phone, loyalty_id, device_id, app_user_id, payment_token) AS sighting
 FROM records
 WHERE coalesce(email, phone, loyalty_id, device_id, app_user_id, payment_token) IS NOT NULL
-GROUP BY source, email, phone, loyalty_id, device_id, app_user_id, payment_token;
+GROUP BY source, email, phone, loyalty_id, device_id, app_user_id, payment_token, sighting;
 
 -- German mobile numbers in international form; other numbers are shared by whoever lives or works there.
 CREATE MACRO international(text) AS regexp_replace(

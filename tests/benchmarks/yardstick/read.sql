@@ -3,10 +3,14 @@
 
 SET TimeZone = 'UTC';
 
--- One number for the identifiers that a record carries, null where it carries none.
-CREATE MACRO sighting_of(source, email, phone, loyalty_id, device_id, app_user_id, payment_token) AS
+-- One number for the identifiers that a record carries, null where it carries none. Numbers and devices by themselves
+-- may pass to somebody else, so each month of theirs stands for itself.
+CREATE MACRO sighting_of(source, seen_at, email, phone, loyalty_id, device_id, app_user_id, payment_token) AS
 CASE WHEN coalesce(email, phone, loyalty_id, device_id, app_user_id, payment_token) IS NOT NULL
-    THEN hash(source, email, phone, loyalty_id, device_id, app_user_id, payment_token) END;
+    THEN hash(
+        source, email, phone, loyalty_id, device_id, app_user_id, payment_token,
+        CASE WHEN coalesce(email, loyalty_id, app_user_id, payment_token) IS NULL THEN date_trunc('month', seen_at) END
+    ) END;
 
 CREATE MACRO berlin(text) AS
 CAST(try_strptime(text, ['%d.%m.%Y %H:%M:%S', '%Y-%m-%dT%H:%M:%S']) AT TIME ZONE 'Europe/Berlin' AS TIMESTAMP);
@@ -88,7 +92,7 @@ WITH once AS (
 SELECT
     *,
     ordered_at::DATE AS order_date,
-    sighting_of(source, email, phone, loyalty_id, NULL, app_user_id, payment_token) AS sighting
+    sighting_of(source, ordered_at, email, phone, loyalty_id, NULL, app_user_id, payment_token) AS sighting
 FROM once;
 
 DROP TABLE raw_lines;
@@ -131,7 +135,7 @@ WITH once AS (
 SELECT
     *,
     'app_events:' || event_id AS record_id,
-    sighting_of('app_events', email, phone, loyalty_id, device_id, app_user_id, NULL) AS sighting
+    sighting_of('app_events', occurred_at, email, phone, loyalty_id, device_id, app_user_id, NULL) AS sighting
 FROM once;
 
 DROP TABLE raw_events;
@@ -165,7 +169,7 @@ WITH once AS (
     FROM (SELECT DISTINCT * FROM raw_visits SEMI JOIN doubled USING (visit_id))
     QUALIFY count(*) OVER (PARTITION BY visit_id) = 1
 )
-SELECT *, sighting_of('store_visits', email, NULL, loyalty_id, device_id, NULL, NULL) AS sighting FROM once;
+SELECT *, sighting_of('store_visits', entered_at, email, NULL, loyalty_id, device_id, NULL, NULL) AS sighting FROM once;
 
 DROP TABLE raw_visits;
 
@@ -205,7 +209,7 @@ WHERE NOT coalesce(
 );
 
 CREATE TABLE call_records AS
-SELECT *, sighting_of('hotline_calls', email, phone, loyalty_id, NULL, app_user_id, NULL) AS sighting
+SELECT *, sighting_of('hotline_calls', started_at, email, phone, loyalty_id, NULL, app_user_id, NULL) AS sighting
 FROM (SELECT DISTINCT * FROM raw_calls)
 QUALIFY count(*) OVER (PARTITION BY call_id) = 1;
 
