@@ -60,7 +60,7 @@ test-bi: setup ## run the tests of BI clients, each in an environment of its own
 	$(RUN)/pytest -n 0 -m bi tests/bi
 
 test-long: setup ## compare backfills with daily runs, one clicked in Dagster's pages (Chromium), kill loads at every step (half an hour)
-	$(RUN)/pytest -n 0 -m long tests/orchestration tests/browser tests/transforms/lake
+	$(RUN)/pytest -n 0 -m long tests/orchestration tests/browser tests/transforms/lake tests/real_data
 
 lint: setup ## run the linters, the type checker and the contracts' lint
 	$(RUN)/ruff check .

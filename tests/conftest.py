@@ -17,10 +17,15 @@ REAL_DATA = Path(os.environ.get("WATERSHED_REAL_DATA") or PROJECT.parent / "shar
 
 
 def pytest_configure() -> None:
-    """In a script's background job interrupts are ignored, and once Dagster has run here SIGTERM would be, by all
-    processes that tests start."""
+    """Have what tests start be interruptible and modest.
+
+    In a script's background job interrupts are ignored, and once Dagster has run here SIGTERM would be.
+    """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Workers share the processors; `make demo` and the benchmarks have them for themselves.
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ.setdefault("WATERSHED_THREADS", "1")
 
 
 def pytest_collection_finish() -> None:

@@ -184,7 +184,7 @@ def test_a_second_run_changes_nothing_and_readers_are_not_disturbed(installation
         while process.poll() is None:
             assert contents(settings.published) == before
             reads += 1
-            time.sleep(0.3)
+            time.sleep(1)
         _, errors = process.communicate()
         assert process.returncode == 0, errors
         assert [path for path in never_changed if held[path].read() != was[path]] == []

@@ -37,7 +37,7 @@ def test_published_account_is_that_of_the_gate(every_dataset: Outcome, gated: Ga
     accounts = {source: tuple(account) for source, *account in audit.iter_rows()}
     assert all(read == sum(parts) for read, *parts in accounts.values())
     alone = set(accounts) - {*WHOLE_RUN, UNBORN}
-    assert len(alone) == 15
+    assert len(alone) == 14
     assert {source: accounts[source] for source in alone} == {source: gated(source).account for source in alone}
 
 

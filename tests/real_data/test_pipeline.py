@@ -78,6 +78,7 @@ def test_a_run_for_an_earlier_day_keeps_the_customers_ids(
     assert dict(after_everything.built(orders).iter_rows()) == dict(after_retail_year.built(orders).iter_rows())
 
 
+@pytest.mark.long
 def test_coming_back_from_an_earlier_day_gives_the_same_tables(after_everything: Outcome, back_again: Outcome) -> None:
     with duckdb.connect() as connection:
         for name, outcome in (("before", after_everything), ("after", back_again)):
