@@ -71,10 +71,7 @@ def find_reach(
         return WHOLE
     if {name: store.state().get(name) for name in given} != dict(given):
         return WHOLE
-    _compare(connection, plan, store)
-    [(changed, observations)] = connection.execute(
-        "SELECT count(*) FILTER (is_new), count(*) FILTER (is_new OR is_today) FROM compared"
-    ).fetchall()
+    changed, observations = _compare(connection, plan, store)
     if changed > MOST * observations:
         return WHOLE
     connection.execute(f"""
@@ -91,23 +88,36 @@ def find_reach(
     return Reach(False)
 
 
-def _compare(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore) -> None:
+def _compare(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore) -> tuple[int, int]:
     """Make ``changed`` (fingerprint), the observations that the last run has not seen, and ``last_seen``, those that it
-    has, and whether they are still there."""
+    has, and whether they are still there.
+
+    :return: the number of changed observations, and of all.
+    """
     last = rows_of(store.remembered, "observations", with_component=True)
     with observed(connection, plan.settings.warehouse, plan.phone_regions) as query:
-        # A record that only a link has made somebody's has no fingerprint, and is no observation of any day.
+        # Few are on one side alone, and no more is held of the others than their fingerprints, while they are joined.
         connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE compared AS
-            SELECT l.identity_key, coalesce(l.fingerprint, t.fingerprint) AS fingerprint, l.by_identifiers, l.component,
-                   CASE WHEN l.fingerprint IS NOT NULL THEN t.fingerprint IS NOT NULL END AS is_today,
-                   l.component IS NULL AS is_new
-            FROM {last} l FULL JOIN (SELECT fingerprint FROM ({query})) t ON t.fingerprint = l.fingerprint
+            SELECT l.fingerprint AS last_fingerprint, t.fingerprint
+            FROM (SELECT fingerprint FROM {last}) l
+            FULL JOIN (SELECT fingerprint FROM ({query})) t ON t.fingerprint = l.fingerprint
+            WHERE l.fingerprint IS NULL OR t.fingerprint IS NULL
         """)
-    connection.execute("CREATE OR REPLACE TEMP TABLE changed AS SELECT fingerprint FROM compared WHERE is_new")
-    connection.execute(
-        "CREATE OR REPLACE TEMP VIEW last_seen AS SELECT * EXCLUDE (is_new) FROM compared WHERE NOT is_new"
-    )
+        [(observations,)] = connection.execute(f"SELECT count(*) FROM ({query})").fetchall()
+    [(changed,)] = connection.execute(
+        "CREATE OR REPLACE TEMP TABLE changed AS SELECT fingerprint FROM compared WHERE fingerprint IS NOT NULL"
+    ).fetchall()
+    # A record that only a link has made somebody's has no fingerprint, and is no observation of any day.
+    connection.execute(f"""
+        CREATE OR REPLACE TEMP VIEW last_seen AS
+        SELECT identity_key, fingerprint, by_identifiers, component,
+               CASE WHEN fingerprint IS NOT NULL
+                    THEN fingerprint NOT IN (SELECT last_fingerprint FROM compared WHERE last_fingerprint IS NOT NULL)
+               END AS is_today
+        FROM {last}
+    """)
+    return changed, observations
 
 
 def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStore, likely: pa.Table) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -90,13 +90,23 @@ def _linking(
 ) -> Iterator[Callable[[pa.Table], pa.Table]]:
     """Begin to link, on a thread of its own, and give the function that ends it: see :func:`link_profiles`.
 
-    Most of a day's linkage needs to know nothing of clusters, and can be done while others find these.
+    Most of a day's linkage needs to know nothing of clusters, and can be done while others find these; and nobody waits
+    for its outcome to be written but the end.
     """
     with scratch_connection(settings) as connection, ThreadPoolExecutor(1, "linkage") as thread:
         _read_attributes(connection, settings.warehouse)
         begun = thread.submit(_begin, connection, settings, policy)
+        written: list[Future[None]] = []
+
+        def link(resolved: pa.Table) -> pa.Table:
+            links, write = _end(connection, settings, run_id, policy, begun.result(), resolved, progress)
+            written.append(thread.submit(write))
+            return links
+
         try:
-            yield lambda resolved: _end(connection, settings, run_id, policy, begun.result(), resolved, progress)
+            yield link
+            for each in written:
+                each.result()
         except BaseException:
             # Between two statements there is nothing to interrupt.
             while wait([begun], timeout=0.05).not_done:
@@ -134,8 +144,11 @@ def _end(
     begun: _Begun,
     resolved: pa.Table,
     progress: Progress | None,
-) -> pa.Table:
-    """Find the links, now that it is known which profiles are one person already."""
+) -> tuple[pa.Table, Callable[[], None]]:
+    """Find the links, now that it is known which profiles are one person already.
+
+    :return: the links, and what writes them and their model to the lake.
+    """
     tell = progress or (lambda _: None)
     for line in begun.said:
         tell(line)
@@ -145,26 +158,30 @@ def _end(
     if begun.seen == state.get("seen") and _grouped(together) == state.get("grouped"):
         # The outcome is a function of these alone; most days bring no profile.
         tell(f"linkage: nothing new among {len(records):,} profiles, the links of the last run hold")
-        return _for_identity(store.links())
+        return _for_identity(store.links()), lambda: None
     compared = begun.compared or (_weigh(connection, store, policy, progress) if keeps else None)
     found = find_links(connection, policy, together, compared, progress)
     version = found.model.version if found.model else None
-    seen = _seen(connection, policy, version if keeps else None)
+    is_same = not keeps or version == state.get("model")
+    seen = begun.seen if is_same else _seen(connection, policy, version)
     links = _links(found, records, together, policy.least_probability)
     clusters = pa.table(
         {"record_id": pa.array(records, pa.string()), "cluster": pa.array(records[found.cluster], pa.string())},
         schema=CLUSTERS,
     )
     tables = {"links": links, "clusters": clusters}
-    if found.model:
-        store.keep_model(found.model, model_charts(found))
     if found.remembered:
         tables |= {"profiles": found.remembered.profiles, "likely": found.remembered.pairs}
     used = [other for other in store.models_used() if other != version] + ([version] if version else [])
     inputs = {"seen": seen, "grouped": _grouped(together), "programs": _programs()}
-    store.write_run(run_id, tables, _state(found, run_id, len(links)) | inputs | {"models_used": used})
+
+    def write() -> None:
+        if found.model and not store.keeps(found.model.version):
+            store.keep_model(found.model, model_charts(found))
+        store.write_run(run_id, tables, _state(found, run_id, len(links)) | inputs | {"models_used": used})
+
     tell(f"linkage: {len(links):,} links between {len(records):,} profiles ({_how(found)})")
-    return _for_identity(links)
+    return _for_identity(links), write
 
 
 def _how(found: Found) -> str:

@@ -68,8 +68,12 @@ class LinkageStore(RunFolders):
             return None
         return Remembered(pq.read_table(profiles, schema=FINGERPRINTS), pq.read_table(pairs, schema=LIKELY))
 
+    def keeps(self, version: str) -> bool:
+        """Whether a model and its charts are there."""
+        return all((self.models / f"{version}.{ending}").exists() for ending in ("html", "parquet", "json"))
+
     def keep_model(self, model: Model, charts: str) -> None:
-        """Write a model and its charts, if they are not there."""
+        """Write a model and its charts, as far as they are not there."""
         self.models.mkdir(parents=True, exist_ok=True)
         terms = pa.BufferOutputStream()
         pq.write_table(model.frequencies.terms, terms, compression="zstd")

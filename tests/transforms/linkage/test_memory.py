@@ -80,12 +80,15 @@ def home(first_day: Path, tmp_path: Path) -> Home:
     return Home(shutil.copytree(first_day, tmp_path / "home", symlinks=True))
 
 
+UNSEEN = itertools.count()
+
+
 @contextlib.contextmanager
 def whole() -> Iterator[None]:
     """A run within takes the model as it finds it, and nothing else."""
     with (
         mock.patch.object(LinkageStore, "remembered", return_value=None),
-        mock.patch("transforms.linkage.link._seen", side_effect=itertools.count()),
+        mock.patch("transforms.linkage.link._seen", side_effect=UNSEEN),
     ):
         yield
 
