@@ -79,16 +79,39 @@ def _value_expressions() -> dict[str, str]:
     }
 
 
-def _blocked_reason(policy: Policy, kind: str, forms: list[str]) -> str:
-    """SQL expression: the policy's reason why a value of a type is blocked, else null."""
+_FORMS = ("text", "lower(value)", "other_form")
+"""The forms in ``written`` in which a policy may know a value."""
+
+
+def _is_blocked(policy: Policy, kind: str) -> str:
+    """SQL expression: whether any rule of the policy blocks a value of a type in any of its forms.
+
+    Nearly no value is: all patterns are one automaton, that reads each form once.
+    """
+    rules = [rule for rule in policy.blocked if kind in rule.types]
+    values = sorted({value for rule in rules for value in rule.values})
+    patterns = [f"(?:{pattern})" for rule in rules for pattern in rule.patterns]
+
+    def test(form: str) -> str:
+        tests = [f"{form} IN ({', '.join(map(literal, values))})"] if values else []
+        tests += [f"regexp_full_match({form}, {literal('|'.join(patterns))})"] if patterns else []
+        return " OR ".join(tests) or "false"
+
+    first, *others = _FORMS
+    differing = [f"coalesce(CASE WHEN {form} <> {first} THEN {test(form)} END, false)" for form in others]
+    return " OR ".join([test(first), *differing])
+
+
+def _blocked_reason(policy: Policy, kind: str) -> str:
+    """SQL expression: the policy's reason why a value of a type is blocked, that of its first rule."""
     branches: list[str] = []
     for rule in policy.blocked:
         if kind not in rule.types:
             continue
-        tests = [f"{form} IN ({', '.join(map(literal, rule.values))})" for form in forms if rule.values]
-        tests += [f"regexp_full_match({form}, {literal(pattern)})" for form in forms for pattern in rule.patterns]
+        tests = [f"{form} IN ({', '.join(map(literal, rule.values))})" for form in _FORMS if rule.values]
+        tests += [f"regexp_full_match({form}, {literal(pattern)})" for form in _FORMS for pattern in rule.patterns]
         branches.append(f"WHEN {' OR '.join(tests)} THEN {literal(rule.reason)}")
-    return f"CASE {' '.join(branches)} END" if branches else "NULL"
+    return f"CASE {' '.join(branches)} END"
 
 
 def normalise_values(
@@ -108,10 +131,19 @@ def normalise_values(
     """)
     regions = connection.execute("SELECT DISTINCT region FROM phone_texts WHERE region IS NOT NULL").fetchall()
     normalise_phones(connection, [region for (region,) in regions], progress)
-    selects = [_select_plain(policy, kind, value) for kind, value in _value_expressions().items()]
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE normalised AS {' UNION ALL '.join([*selects, _select_phones(policy)])}"
-    )
+    forms = {kind: _select_plain(kind, value) for kind, value in _value_expressions().items()}
+    forms["phone"] = _select_phones()
+    selects = [f"SELECT *, {_is_blocked(policy, kind)} AS is_blocked FROM ({select})" for kind, select in forms.items()]
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE written AS {' UNION ALL '.join(selects)}")
+    usual = _select_normalised("impossible", "NOT is_blocked")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE normalised AS {usual}")
+    blocked = connection.execute("SELECT DISTINCT type FROM written WHERE is_blocked").fetchall()
+    for (kind,) in sorted(blocked):
+        reason = f"coalesce({_blocked_reason(policy, kind)}, impossible)"
+        connection.execute(
+            f"INSERT INTO normalised {_select_normalised(reason, f'is_blocked AND type = {literal(kind)}')}"
+        )
+    connection.execute("DROP TABLE written")
 
 
 def _fold_values(connection: duckdb.DuckDBPyConnection) -> None:
@@ -135,25 +167,32 @@ def _fold_values(connection: duckdb.DuckDBPyConnection) -> None:
     connection.unregister("other_text")
 
 
-def _select_plain(policy: Policy, kind: str, value: str) -> str:
+def _select_normalised(reason: str, where: str) -> str:
+    """SQL: rows of ``normalised`` from those of ``written``."""
+    return f"""
+        SELECT type, region, raw,
+               CASE WHEN type = 'payment_token' AND reason LIKE 'card number%' THEN 'card number'
+                    ELSE coalesce(value, text) END AS value,
+               CASE WHEN reason IS NOT NULL THEN 'blocked'
+                    WHEN type <> 'phone' OR class = 'mobile' THEN 'usable' ELSE 'weak' END AS status,
+               coalesce(reason, CASE class WHEN 'landline' THEN 'landline' WHEN 'service' THEN 'service number' END)
+                   AS reason
+        FROM (SELECT *, {reason} AS reason FROM written WHERE {where})"""
+
+
+def _select_plain(kind: str, value: str) -> str:
     # "bookshop:0": a contract's prefix tells sources apart, it does not make a number of a placeholder. (Hardware
     # addresses hold more colons.)
-    unprefixed = r"regexp_replace(lower(text), '^[^:]+:([^:]*)$', '\1')"
-    forms = ["lower(text)", "lower(value)"] + ([] if kind == "email" else [unprefixed])
-    blocked = _blocked_reason(policy, kind, forms)
+    unprefixed = r"CASE WHEN contains(text, ':') THEN regexp_replace(lower(text), '^[^:]+:([^:]*)$', '\1') END"
+    other_form = "CAST(NULL AS VARCHAR)" if kind == "email" else unprefixed
     impossible = f"WHEN value IS NULL THEN 'no {kind.replace('_', ' ')} in form'"
     if kind == "payment_token":
         # The value of a card number is never kept: it must not lie in any table.
         impossible = f"WHEN {_is_card_number('value')} THEN 'card number, not a token'"
-    kept = "'card number'" if kind == "payment_token" else "value"
     return f"""
-        SELECT type, region, raw,
-               CASE WHEN reason LIKE 'card number%' THEN {kept} ELSE coalesce(value, lower(text)) END AS value,
-               CASE WHEN reason IS NULL THEN 'usable' ELSE 'blocked' END AS status, reason
-        FROM (
-            SELECT *, coalesce({blocked}, CASE {impossible} END) AS reason
-            FROM (SELECT *, {value} AS value FROM folded WHERE type = {literal(kind)})
-        )"""
+        SELECT type, region, raw, lower(text) AS text, value, {other_form} AS other_form,
+               CAST(NULL AS VARCHAR) AS class, CASE {impossible} END AS impossible
+        FROM (SELECT *, {value} AS value FROM folded WHERE type = {literal(kind)})"""
 
 
 def _is_card_number(column: str) -> str:
@@ -167,23 +206,15 @@ def _is_card_number(column: str) -> str:
     )
 
 
-def _select_phones(policy: Policy) -> str:
-    digits = "nullif(regexp_replace(f.text, '[^0-9]', '', 'g'), '')"
-    blocked = _blocked_reason(policy, "phone", ["lower(f.text)", digits, "p.value"])
-    return f"""
-        SELECT type, region, raw, coalesce(value, text) AS value,
-               CASE WHEN reason IS NOT NULL THEN 'blocked' WHEN class = 'mobile' THEN 'usable' ELSE 'weak' END,
-               coalesce(reason, CASE class WHEN 'landline' THEN 'landline' WHEN 'service' THEN 'service number' END)
-        FROM (
-            SELECT f.type, f.region, f.raw, lower(f.text) AS text, p.value, p.class, coalesce(
-                {blocked},
-                CASE WHEN p.value IS NULL AND f.region IS NULL THEN 'national number of no known country'
-                     WHEN p.value IS NULL THEN 'no number of the numbering plan' END
-            ) AS reason
-            FROM folded f
-            LEFT JOIN phones p ON p.text = lower(f.text) AND p.region IS NOT DISTINCT FROM f.region
-            WHERE f.type = 'phone'
-        )"""
+def _select_phones() -> str:
+    return """
+        SELECT f.type, f.region, f.raw, lower(f.text) AS text, p.value,
+               nullif(regexp_replace(f.text, '[^0-9]', '', 'g'), '') AS other_form, p.class,
+               CASE WHEN p.value IS NULL AND f.region IS NULL THEN 'national number of no known country'
+                    WHEN p.value IS NULL THEN 'no number of the numbering plan' END AS impossible
+        FROM folded f
+        LEFT JOIN phones p ON p.text = lower(f.text) AND p.region IS NOT DISTINCT FROM f.region
+        WHERE f.type = 'phone'"""
 
 
 def phone_region_expression(phone_regions: Mapping[str, str], source: str) -> str:
