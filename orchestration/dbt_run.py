@@ -8,8 +8,10 @@ from what ``prepare_manifest`` has left.
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from orchestration.dbt_arguments import PARSED
 from transforms.quick_imports import quick_imports
@@ -48,15 +50,23 @@ def spare_unread_events() -> None:
     EventManager.fire_event = fire_if_read  # type: ignore[method-assign]
 
 
-def main() -> None:
+def run_dbt(arguments: Sequence[str], manifest: Manifest) -> NoReturn:
+    """Be dbt with these arguments; exit codes are dbt's."""
+    from dbt.cli.main import cli
+
+    cli(list(arguments), obj={"manifest": manifest}, prog_name="dbt")
+    sys.exit()
+
+
+def main() -> NoReturn:
     """The command; exit codes are dbt's."""
     # The project itself stays to the end too: looking through it took a tenth of the time.
     with quick_imports("dbt.cli.main"):
-        from dbt.cli.main import cli
+        import dbt.cli.main  # noqa: F401
 
         manifest = parsed_project(Path(os.environ[PARSED]))
         spare_unread_events()
-    cli(obj={"manifest": manifest}, prog_name="dbt")
+    run_dbt(sys.argv[1:], manifest)
 
 
 if __name__ == "__main__":

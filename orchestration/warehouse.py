@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import dagster as dg
 from dagster_dbt import (
@@ -21,9 +21,13 @@ from dagster_dbt import (
     dbt_assets,
 )
 from packaging.version import Version
+from pydantic import PrivateAttr
 
+from orchestration import dbt_start
 from orchestration.days import HISTORY, AsOf
 from orchestration.dbt_arguments import READ_BY_IDENTITY, dbt_build, dbt_environment, incremental_models, split_at
+from orchestration.dbt_standby import Standby
+from orchestration.dbt_start import STANDBY
 from orchestration.lineage import column_lineage
 from orchestration.retries import wait_for_readers
 from orchestration.run_lock import RunLock
@@ -141,11 +145,13 @@ def _followed(invocation: DbtCliInvocation, context: dg.AssetExecutionContext) -
 
 
 class DbtProcess(DbtCliResource):
-    """dbt as a process, and nothing beside it.
+    """dbt as a fork of a standby process, and nothing beside it.
 
     Dagster would start dbt once more to ask for its version, and load the project's macros into this process for a
     connection of its own, through which we ask for nothing: four seconds of each run.
     """
+
+    _standby: Standby | None = PrivateAttr(default=None)
 
     @cached_property
     def _cli_version(self) -> Version:
@@ -154,10 +160,24 @@ class DbtProcess(DbtCliResource):
     def _initialize_dbt_core_adapter(self, args: Sequence[str]) -> Any:
         return None
 
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Self]:
+        """With the in-process executor a resource lives as long as its run, and so does the standby."""
+        with Standby() as standby:
+            self._standby = standby
+            yield self
+
+    def cli(self, args: Sequence[str], **named: Any) -> DbtCliInvocation:
+        """Start dbt; see ``DbtCliResource.cli``."""
+        # Somebody's own standby serves too.
+        place = os.environ.get(STANDBY) or (self._standby.place() if self._standby else "")
+        with environment({STANDBY: place}):
+            return super().cli(args, **named)
+
 
 def dbt_resource(settings: Settings) -> DbtCliResource:
     """dbt command line over the project that ships with the platform."""
     project = str(settings.dbt_project)
-    # Our own start of dbt, without the folder that it is started in among those that modules are looked for in.
-    start = {"dbt_executable": sys.executable, "global_config_flags": ["-P", "-m", "orchestration.dbt_run"]}
+    # Our own start of dbt, by an interpreter that looks for nothing beside the standard library.
+    start = {"dbt_executable": sys.executable, "global_config_flags": ["-I", "-S", dbt_start.__file__]}
     return DbtProcess(project_dir=project, profiles_dir=project, **start)

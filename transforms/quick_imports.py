@@ -18,11 +18,18 @@ def quick_imports(module: str) -> Iterator[None]:
     if module in sys.modules or not gc.isenabled():
         yield
         return
+    with unsearched():
+        yield
+    # DuckDB's module complains at the end about what was not freed.
+    atexit.register(gc.unfreeze)
+
+
+@contextmanager
+def unsearched() -> Iterator[None]:
+    """Make what stays to the end of the process, and is searched for garbage neither now nor later."""
     gc.disable()
     try:
         yield
     finally:
         gc.freeze()
         gc.enable()
-        # DuckDB's module complains at the end about what was not freed.
-        atexit.register(gc.unfreeze)

@@ -21,6 +21,8 @@ from multiprocessing.connection import wait
 from typing import IO
 
 from orchestration import cli
+from orchestration.dbt_standby import Standby
+from orchestration.dbt_start import STANDBY
 from tests.conftest import PROJECT
 from transforms.contracts.document import read_document
 from transforms.quick_imports import quick_imports
@@ -37,7 +39,7 @@ class Command:
         self._said = ["", ""]
         self._status, theirs = socket.socketpair()
         outputs = [os.pipe() for _ in self._said]
-        request = json.dumps([arguments, environment]).encode()
+        request = json.dumps([arguments, {STANDBY: _standby().place()} | environment]).encode()
         socket.send_fds(_server(), [request], [theirs.fileno(), *(write for _, write in outputs)])
         theirs.close()
         # What nobody reads would stop who writes.
@@ -84,6 +86,14 @@ class Command:
     def kill(self) -> None:
         if self.poll() is None:
             os.kill(self.pid, signal.SIGKILL)
+
+
+@cache
+def _standby() -> Standby:
+    """One that all runs of this process share: a run's own imports dbt once more."""
+    standby = Standby()
+    atexit.register(standby.__exit__, None, None, None)
+    return standby
 
 
 @cache
