@@ -8,8 +8,8 @@ UV := $(TOOLS)/bin/uv
 RUN := $(VENV)/bin
 HOME_DIR := $(abspath $(or $(WATERSHED_HOME),data))
 
-# Of the tests at work: one more than there are processors, because some always wait for a disk, a kill or a browser.
-WORKERS = $(shell $(PYTHON) -c 'import os; print(1 + len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)))')
+# Of the tests at work: two more than there are processors, because some always wait for a disk, a kill or a browser.
+WORKERS = $(shell $(PYTHON) -c 'import os; print(2 + len(getattr(os, "sched_getaffinity", lambda _: range(os.cpu_count()))(0)))')
 
 export DAGSTER_HOME := $(HOME_DIR)/dagster
 export DO_NOT_TRACK := 1
@@ -59,7 +59,7 @@ test: setup ## run all tests but the benchmarks, those of BI clients and the lon
 test-bi: setup ## run the tests of BI clients, each in an environment of its own under .bi (1.5 GB, about 10 minutes)
 	$(RUN)/pytest -n 0 -m bi tests/bi
 
-test-long: setup ## compare backfills with daily runs, one clicked in Dagster's pages (Chromium), kill loads at every step (half an hour)
+test-long: setup ## compare backfills with daily runs, one clicked in Dagster's pages (Chromium), kill loads at every step, run all public data (half an hour)
 	$(RUN)/pytest -n 0 -m long tests/orchestration tests/browser tests/transforms/lake tests/real_data
 
 lint: setup ## run the linters, the type checker and the contracts' lint

@@ -12,7 +12,7 @@ from .comparing import one_to_one
 from .conftest import UNPREDICTABLE, WHOLE_RUN, Gated, Outcome
 from .oracles import online_retail
 
-pytestmark = [pytest.mark.real_data, pytest.mark.slow, pytest.mark.xdist_group("every_dataset")]
+pytestmark = [pytest.mark.real_data, pytest.mark.long, pytest.mark.xdist_group("every_dataset")]
 
 Raw = Callable[[str], pl.DataFrame]
 Gate = Callable[[str], Gated]

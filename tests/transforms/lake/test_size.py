@@ -115,7 +115,7 @@ def repeated(path: Path, begin: str, text: str, times: int, end: str = "") -> Pa
     return path
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_file_of_760_mb_is_loaded_in_three_quarters_of_it(tmp_path: Path) -> None:
     shop = Shop(tmp_path)
     rows = 12_000_000
