@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -77,6 +77,8 @@ def waits_of(purchases: Purchases) -> list[tuple[int, bool]]:
 
 @hypothesis_settings(max_examples=30, deadline=None)
 @given(purchases=companies)
+# The last who is left comes back, after another was last seen: nobody is left, and no interval.
+@example(purchases={"a": [FIRST, dt.date(2024, 8, 26)], "b": [dt.date(2024, 8, 26)]})
 def test_survival_is_the_product_limit_with_greenwoods_error(purchases: Purchases) -> None:
     rows = modelled(purchases, "marts.survival_second_purchase")["marts.survival_second_purchase"]
     expected = product_limit(waits_of(purchases))

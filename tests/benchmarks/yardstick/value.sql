@@ -184,8 +184,8 @@ SELECT
     CASE WHEN is_over THEN 0 ELSE exp(log_survival) END AS survival_rate,
     1 - survival_rate AS repurchased_share,
     CASE WHEN NOT is_over THEN exp(log_survival) * sqrt(variance) END AS standard_error,
-    CASE WHEN log_survival = 0 THEN 1 WHEN NOT is_over
+    CASE WHEN NOT is_over AND log_survival = 0 THEN 1 WHEN NOT is_over
         THEN exp(log_survival * exp(-1.959963984540054 * sqrt(variance) / log_survival)) END AS survival_low_rate,
-    CASE WHEN log_survival = 0 THEN 1 WHEN NOT is_over
+    CASE WHEN NOT is_over AND log_survival = 0 THEN 1 WHEN NOT is_over
         THEN exp(log_survival * exp(1.959963984540054 * sqrt(variance) / log_survival)) END AS survival_high_rate
 FROM curve;

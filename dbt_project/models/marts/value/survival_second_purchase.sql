@@ -108,6 +108,6 @@ select
     cast(survival as double) as survival_rate,
     1 - cast(survival as double) as repurchased_share,
     standard_error,
-    case when log_survival = 0 then 1 else exp(log_survival * exp(0 - width)) end as survival_low_rate,
-    case when log_survival = 0 then 1 else exp(log_survival * exp(width)) end as survival_high_rate
+    case when is_over = 0 and log_survival = 0 then 1 else exp(log_survival * exp(0 - width)) end as survival_low_rate,
+    case when is_over = 0 and log_survival = 0 then 1 else exp(log_survival * exp(width)) end as survival_high_rate
 from curve
