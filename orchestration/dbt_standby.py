@@ -102,14 +102,14 @@ def _serve(listener: socket.socket, project: _Project) -> list[str]:
                 arguments, environment, folder = json.loads(received(asker, int.from_bytes(size, "big")))
             except ValueError:  # it was killed while it asked
                 asker.close()
+                _close(descriptors)
                 continue
             with suppress(Exception), unsearched():  # what is wrong with it is for the fork to say
                 project.read(Path(environment[PARSED]))
             alive, theirs = socket.socketpair()
             if pid := os.fork():
                 theirs.close()
-                for descriptor in descriptors:
-                    os.close(descriptor)
+                _close(descriptors)
                 _told(asker, pid)
                 workers.append(_Worker(pid, asker, alive))
                 continue
@@ -124,6 +124,11 @@ def _serve(listener: socket.socket, project: _Project) -> list[str]:
         if 0 in ready:
             shutil.rmtree(Path(listener.getsockname()).parent, ignore_errors=True)
             sys.exit()
+
+
+def _close(descriptors: Iterable[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _told(asker: socket.socket, number: int) -> None:

@@ -29,7 +29,7 @@ from transforms.settings import Settings
 
 PAGE = PROJECT / "docs" / "benchmark_identity_day.md"
 NEWEST = 0.01
-LATER = 0.5
+LATER = 0.44
 """Of the newest hundredth of rows so much comes with the second day: the rest changes about 1 % of the observations."""
 OUTCOMES = ("identity", "linkage")
 RESOLVE = """
