@@ -13,8 +13,10 @@ the lesser id, the cluster that was founded first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 import duckdb
 import pyarrow as pa
@@ -149,23 +151,40 @@ def _make_ids(connection: duckdb.DuckDBPyConnection, secret: bytes) -> int:
     """)
     new = _give(connection, "SELECT cluster, customer_id FROM proposals WHERE NOT taken")
     doubtful = connection.execute("SELECT cluster, founder FROM proposals WHERE taken ORDER BY founded").fetchall()
-    if doubtful:
-        issued = "SELECT customer_id FROM last_issued UNION SELECT customer_id FROM customer_of_cluster"
-        used = {customer_id for (customer_id,) in connection.execute(issued).fetchall()}
-        new += _give_pairs(connection, [(cluster, _unused_id(secret, founder, used)) for cluster, founder in doubtful])
-    return new
+    ids = _unused_ids(connection, secret, [founder for _, founder in doubtful])
+    return new + _give_pairs(connection, [(cluster, i) for (cluster, _), i in zip(doubtful, ids, strict=True)])
 
 
-def _unused_id(secret: bytes, founder: str, used: set[str]) -> str:
-    """Hash a founding identifier whose own id is taken: it was founded before, and that customer is elsewhere now."""
-    attempt = 1
+def _unused_ids(connection: duckdb.DuckDBPyConnection, secret: bytes, founders: Sequence[str]) -> list[str]:
+    """Hash founding identifiers whose own ids are taken: each was founded before, and that customer is elsewhere now."""
+    attempts = 2
     while True:
-        suffix = "" if attempt == 1 else f"#{attempt}"
-        customer_id = "C" + keyed_hash(secret, f"customer:{founder}{suffix}", 16)
-        if customer_id not in used:
-            used.add(customer_id)
-            return customer_id
-        attempt += 1
+        tries = {founder: [_tried_id(secret, founder, n) for n in range(attempts)] for founder in founders}
+        # Few of all that were ever issued are looked for.
+        connection.register("tried", pa.table({"customer_id": pa.array(sorted({*chain(*tries.values())}), pa.string())}))
+        used = {
+            customer_id
+            for (customer_id,) in connection.execute("""
+                SELECT customer_id FROM last_issued SEMI JOIN tried USING (customer_id)
+                UNION SELECT customer_id FROM customer_of_cluster SEMI JOIN tried USING (customer_id)
+            """).fetchall()
+        }
+        connection.unregister("tried")
+        found: list[str] = []
+        for founder in founders:
+            unused = next((i for i in tries[founder] if i not in used), None)
+            if unused is None:
+                break
+            used.add(unused)
+            found.append(unused)
+        else:
+            return found
+        attempts *= 2
+
+
+def _tried_id(secret: bytes, founder: str, attempt: int) -> str:
+    suffix = f"#{attempt + 1}" if attempt else ""
+    return "C" + keyed_hash(secret, f"customer:{founder}{suffix}", 16)
 
 
 def _point_aliases(connection: duckdb.DuckDBPyConnection, as_of: date, run_id: str) -> int:

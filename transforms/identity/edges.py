@@ -26,6 +26,7 @@ from transforms.identity.tenures import Days
 from transforms.sql import identifier, literal
 
 OBSERVATIONS = "observations"
+MODEL = "intermediate.int_identity_observations"
 
 
 @contextmanager
@@ -46,7 +47,7 @@ def observed(connection: duckdb.DuckDBPyConnection, warehouse: Path, phone_regio
     try:
         yield (
             f"SELECT *, {phone_region_expression(phone_regions, 'source')} AS region"
-            " FROM warehouse.intermediate.int_identity_observations"
+            f" FROM warehouse.{MODEL}"
         )
     finally:
         connection.execute("DETACH warehouse")
@@ -63,7 +64,11 @@ def read_observations(
     :raises duckdb.CatalogException: if the warehouse has no such table.
     """
     with observed(connection, warehouse, phone_regions) as query:
-        where = f" WHERE fingerprint IN (SELECT fingerprint FROM {identifier(only)})" if only else ""
+        where = ""
+        if only:
+            # By their places few rows are read without those between them.
+            places = f"SELECT rowid FROM warehouse.{MODEL} SEMI JOIN {identifier(only)} USING (fingerprint)"
+            where = f" WHERE rowid IN ({places})"
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {OBSERVATIONS} AS {query}{where}")
 
 

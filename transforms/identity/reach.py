@@ -82,7 +82,11 @@ def find_reach(
     if changed:
         read_observations(connection, plan.settings.warehouse, plan.phone_regions, "changed")
         build_nodes(connection, plan.policy)
-        _touch_keys(connection, store, "SELECT keyed_hash(type || ':' || value, 32) FROM nodes WHERE status = 'usable'")
+        connection.execute("""
+            CREATE OR REPLACE TEMP TABLE changed_keys AS
+            SELECT keyed_hash(type || ':' || value, 32) AS identifier_key FROM nodes WHERE status = 'usable'
+        """)
+        _touch_keys(connection, store, "FROM changed_keys")
     _touch_decided(connection, plan, store)
     _find_reached(connection)
     return Reach(False)
@@ -151,7 +155,7 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
         INSERT INTO touched
         WITH observed AS (
             SELECT identity_key FROM last_seen SEMI JOIN named_records USING (identity_key) WHERE is_today
-            UNION SELECT identity_key FROM held
+            UNION SELECT identity_key FROM held SEMI JOIN named_records USING (identity_key)
         )
         SELECT component FROM {linked} l LEFT JOIN named_records n USING (record_id)
         WHERE l.identity_key IS DISTINCT FROM (

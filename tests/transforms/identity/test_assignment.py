@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from transforms.identity import settle
-from transforms.identity.assignment import _unused_id
+from transforms.identity.assignment import _unused_ids
 from transforms.identity.keys import keyed_hash
 from transforms.identity.store import SCHEMAS
 from transforms.settings import Settings
@@ -191,12 +191,15 @@ def test_customers_whose_hashes_collide_have_ids_of_their_own(town: Town, monkey
 
 
 def test_hashes_that_collide_are_told_apart() -> None:
-    secret = b"secret"
-    taken = "C" + keyed_hash(secret, "customer:email:a@example.com", 16)
-    used = {taken}
-    second, third = (_unused_id(secret, "email:a@example.com", used) for _ in range(2))
-    assert len({taken, second, third}) == 3
-    assert used == {taken, second, third}
+    secret, founder = b"secret", "email:a@example.com"
+    ids = ["C" + keyed_hash(secret, f"customer:{founder}{suffix}", 16) for suffix in ("", "#2", "#3", "#4", "#5", "#6")]
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TEMP TABLE last_issued AS SELECT unnest($ids) AS customer_id", {"ids": ids[:2]})
+        connection.execute("CREATE TEMP TABLE customer_of_cluster AS SELECT $id AS customer_id", {"id": ids[3]})
+        assert _unused_ids(connection, secret, []) == []
+        found = _unused_ids(connection, secret, [founder, "email:b@example.com", founder])
+    other = "C" + keyed_hash(secret, "customer:email:b@example.com", 16)
+    assert found == [ids[2], other, ids[4]]
 
 
 def test_who_is_away_for_a_while_comes_back_with_the_same_id(town: Town) -> None:
