@@ -59,6 +59,8 @@ def scratch_options(settings: Settings) -> dict[str, str | bool | int | float | 
         "threads": settings.threads,
         # One folder each, that DuckDB makes when it needs it: the first to close one would empty it for all.
         "temp_directory": str(settings.scratch / f"spill-{os.getpid()}-{next(_connections)}"),
+        # A checkpoint would save nothing here, and pack tables that are soon dropped.
+        "checkpoint_threshold": "1TB",
         # A machine without the internet must behave like one with it.
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,

@@ -56,9 +56,10 @@ def write_parts(connection: duckdb.DuckDBPyConnection, store: IdentityStore, rea
         if not reach.is_whole:
             kept = rows_of(last, table, with_component=True) if is_base else f"read_parquet({literal(delta)})"
             rows += f" UNION ALL SELECT {columns} FROM {kept} WHERE {_UNTOUCHED}"
-        # The first columns are the key of each table: equal outcomes give equal files.
-        key = ", ".join(list(SCHEMAS[table])[:3])
-        write_table(connection, f"FROM ({rows}) ORDER BY {key}", folder, table, "" if is_base else ".delta")
+        if is_base:
+            # The first columns are the key of each table: equal outcomes give equal bases.
+            rows = f"FROM ({rows}) ORDER BY {', '.join(list(SCHEMAS[table])[:3])}"
+        write_table(connection, rows, folder, table, "" if is_base else ".delta")
         if is_base:
             write_table(connection, f"SELECT {columns} FROM {fresh} LIMIT 0", folder, table, ".delta")
         else:

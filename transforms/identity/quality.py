@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -22,11 +23,17 @@ class IdentityHeld(RuntimeError):
 
 
 def measure_quality(
-    connection: duckdb.DuckDBPyConnection, warehouse: Path, changes: Changes, store: IdentityStore
+    connection: duckdb.DuckDBPyConnection,
+    warehouse: Path,
+    changes: Changes,
+    store: IdentityStore,
+    counted: Mapping[str, Any],
 ) -> dict[str, float | None]:
     """Figures of this run; shares from 0 to 1, None where there is nothing to take a share of.
 
     Needs the views ``outcome_…``, and of what was worked out ``assignments`` and ``last_assignments``.
+
+    :param counted: figures of :func:`transforms.identity.outcome.figures`.
     """
     figures = _row(
         connection,
@@ -39,19 +46,20 @@ def measure_quality(
         FROM outcome_clusters
         """,
     )
+    statuses = [*counted["identifiers"].values()]
+    identifiers = sum(count for of_type in statuses for count in of_type.values())
+    contested = sum(of_type.get("contested", 0) for of_type in statuses)
+    figures |= {
+        "identifiers": identifiers,
+        "contested_identifiers": contested,
+        "contested_share": _share(contested, identifiers),
+        "observations": counted["observations"],
+        "anonymous_share": _share(counted["anonymous_observations"], counted["observations"]),
+    }
     figures |= _row(
         connection,
-        """
-        SELECT count(*) AS identifiers, count(*) FILTER (status = 'contested') AS contested_identifiers,
-               count(*) FILTER (status = 'contested') / nullif(count(*), 0) AS contested_share
-        FROM outcome_identifiers
-        """,
-    )
-    figures |= _row(
-        connection,
-        """
-        SELECT count(*) AS observations, count(*) FILTER (is_anonymous) / nullif(count(*), 0) AS anonymous_share,
-               sum(records) FILTER (is_anonymous) / nullif(sum(records), 0) AS anonymous_record_share
+        f"""
+        SELECT {counted["anonymous_records"]} / nullif(sum(records), 0) AS anonymous_record_share
         FROM outcome_observations
         """,
     )
@@ -67,11 +75,15 @@ def measure_quality(
         """,
     )
     figures |= {"last_customers": last, **{f"ids_{name}": count for name, count in vars(changes).items()}}
-    figures["merge_rate"] = changes.merged / last if last else None
+    figures["merge_rate"] = _share(changes.merged, last)
     return {
         name: None if value is None else float(value)
         for name, value in (figures | _names(connection, warehouse)).items()
     }
+
+
+def _share(part: float, whole: float) -> float | None:
+    return part / whole if whole else None
 
 
 def _last_sizes(connection: duckdb.DuckDBPyConnection, store: IdentityStore) -> tuple[int, int]:

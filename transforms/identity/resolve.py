@@ -75,13 +75,14 @@ def resolve_identities(
         with clock.step("judge"):
             is_look_back = store.looks_back(as_of)
             make_history(connection, as_of, run_id, is_look_back)
-            quality = measure_quality(connection, settings.warehouse, found.changes, store)
+            counted = figures(connection)
+            quality = measure_quality(connection, settings.warehouse, found.changes, store, counted)
             make_quality(connection, quality, as_of, run_id)
             judge(quality, settings, is_look_back)
             for table in sorted(set(SCHEMAS) - PARTED):
                 write_table(connection, f"FROM {table} ORDER BY {', '.join(list(SCHEMAS[table])[:3])}", folder, table)
         return IdentityReport(
-            **figures(connection),
+            **counted,
             **vars(found.changes),
             resolved=found.resolved,
             quality=quality,
