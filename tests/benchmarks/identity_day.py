@@ -4,13 +4,14 @@
 
 Writes ``docs/benchmark_identity_day.md``. The company goes through the whole path without its newest hundredth of rows,
 then with the older half of that, which changes about a hundredth of what identity reads, its observations, then with
-all of it. Each time its identities are resolved once more from the state before, in a process of their own that is
-timed after its imports; at last from nothing, with a model to train.
+all of it. Each time its identities are resolved again from the state before, in processes of their own that are timed
+after their imports, and beside them from nothing, with a model to train: three times by turns, of which the best count.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shutil
 import sys
@@ -31,6 +32,8 @@ PAGE = PROJECT / "docs" / "benchmark_identity_day.md"
 NEWEST = 0.01
 LATER = 0.44
 """Of the newest hundredth of rows so much comes with the second day: the rest changes about 1 % of the observations."""
+TURNS = 3
+EVERYTHING = "everything, with a model to train"
 OUTCOMES = ("identity", "linkage")
 RESOLVE = """
 settings = Settings(home=sys.argv[2])
@@ -95,6 +98,8 @@ class Company:
             shutil.rmtree(self.settings.lake / outcome)
             if is_day:
                 shutil.copytree(self.folder / outcome, self.settings.lake / outcome, symlinks=True)
+        # What was written before must not go to the disk while this is timed.
+        os.sync()
         changed = self._observations(
             f"SELECT count(*) FILTER (b.fingerprint IS NULL) / count(*) FROM ({OBSERVED})"
             f" LEFT JOIN read_parquet('{self.folder / 'before.parquet'}') b USING (identity_key, fingerprint)"
@@ -105,6 +110,12 @@ class Company:
         day = Day(name, changed, wall, cpu, peak, dict(found))  # type: ignore[call-overload]
         sys.stderr.write(f"{day}\n")
         return day
+
+    def by_turns(self, name: str) -> tuple[Day, Day]:
+        """A day and everything, the best of three each: memory and disk of a shared machine have good and bad hours."""
+        turns = [(self.resolve(name, True), self.resolve(EVERYTHING, False)) for _ in range(TURNS)]
+        best = [min(of_kind, key=lambda day: day.wall) for of_kind in zip(*turns, strict=True)]
+        return best[0], best[1]
 
 
 def line(day: Day, everything: Day) -> str:
@@ -128,22 +139,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="watershed-benchmark-") as folder:
         company = Company(Path(folder), people)
         company.receive("first")
-        days = [company.resolve("a hundredth of the observations", True)]
+        measured = [company.by_turns("a hundredth of the observations")]
         company.receive("second")
-        days.append(company.resolve("the newest hundredth of all rows", True))
-        everything = company.resolve("everything, with a model to train", False)
-    lines = [line(day, everything) for day in (everything, *days)]
+        measured.append(company.by_turns("the newest hundredth of all rows"))
+    lines = [line(run, everything) for day, everything in measured for run in (everything, day)]
     settings = Settings()
     PAGE.write_text(
         f"""# A day of identity resolution, measured
 
 `python -m tests.benchmarks.identity_day`: the sample company of {people:,} people, linkage included. Its newest
 hundredth of rows comes in two parts: the first changes about a hundredth of what identity reads, both together change
-more, as the newest rows are of the best customers. Each run is a process of its own, timed after its imports, from the
-state before the newest rows. Seconds are wall / CPU, the shares are of the run over everything.
+more, as the newest rows are of the best customers. Each run is a process of its own, timed after its imports. A day
+begins with the state before the newest rows; it is measured {TURNS} times, by turns with a run over everything, from
+nothing, and the best of each count. Seconds are wall / CPU, the shares are of the run over everything above.
 
-{platform.machine()}, DuckDB {version("duckdb")} with {settings.threads} threads and {settings.memory_limit},
-Splink {version("splink")}.
+{platform.machine()}, DuckDB {version("duckdb")} with {settings.threads} threads and {settings.memory_limit}, Splink\
+ {version("splink")}.
 
 | what came | observations changed | worked out | s | of everything | peak MB | customers | steps, s |
 |---|---|---|---|---|---|---|---|

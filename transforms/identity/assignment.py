@@ -156,12 +156,13 @@ def _make_ids(connection: duckdb.DuckDBPyConnection, secret: bytes) -> int:
 
 
 def _unused_ids(connection: duckdb.DuckDBPyConnection, secret: bytes, founders: Sequence[str]) -> list[str]:
-    """Hash founding identifiers whose own ids are taken: each was founded before, and that customer is elsewhere now."""
+    """Hash founding identifiers whose own ids are taken: each was founded before, that customer is elsewhere now."""
     attempts = 2
     while True:
         tries = {founder: [_tried_id(secret, founder, n) for n in range(attempts)] for founder in founders}
         # Few of all that were ever issued are looked for.
-        connection.register("tried", pa.table({"customer_id": pa.array(sorted({*chain(*tries.values())}), pa.string())}))
+        tried = pa.array(sorted({*chain(*tries.values())}), pa.string())
+        connection.register("tried", pa.table({"customer_id": tried}))
         used = {
             customer_id
             for (customer_id,) in connection.execute("""

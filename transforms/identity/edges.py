@@ -45,10 +45,7 @@ def observed(connection: duckdb.DuckDBPyConnection, warehouse: Path, phone_regio
         calling_code(region)
     connection.execute(f"ATTACH {literal(warehouse)} AS warehouse (READ_ONLY)")
     try:
-        yield (
-            f"SELECT *, {phone_region_expression(phone_regions, 'source')} AS region"
-            f" FROM warehouse.{MODEL}"
-        )
+        yield (f"SELECT *, {phone_region_expression(phone_regions, 'source')} AS region FROM warehouse.{MODEL}")
     finally:
         connection.execute("DETACH warehouse")
 
