@@ -69,10 +69,10 @@ def read_observations(
         connection.execute(f"CREATE OR REPLACE TEMP TABLE {OBSERVATIONS} AS {query}{where}")
 
 
-def build_nodes(
+def normalise_observed(
     connection: duckdb.DuckDBPyConnection, policy: Policy, progress: Callable[[str], None] | None = None
 ) -> None:
-    """Make ``nodes`` and ``held`` from the observations, and drop the observations."""
+    """Make ``normalised`` from the observations; see :func:`transforms.identity.normalise.normalise_values`."""
     distinct = [
         f"SELECT {literal(kind)} AS type, {_region(kind)} AS region, {identifier(kind)} AS raw"
         f" FROM {OBSERVATIONS} WHERE {identifier(kind)} IS NOT NULL GROUP BY ALL"
@@ -80,6 +80,13 @@ def build_nodes(
     ]
     connection.execute(f"CREATE OR REPLACE TEMP TABLE raw_values AS {' UNION ALL '.join(distinct)}")
     normalise_values(connection, policy, progress)
+
+
+def build_nodes(
+    connection: duckdb.DuckDBPyConnection, policy: Policy, progress: Callable[[str], None] | None = None
+) -> None:
+    """Make ``nodes`` and ``held`` from the observations, and drop the observations."""
+    normalise_observed(connection, policy, progress)
     rank = " ".join(f"WHEN {literal(kind)} THEN {level}" for level, kind in enumerate(policy.levels))
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE nodes AS

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from transforms.identity.decisions import LINK_COLUMNS, PROBABILISTIC, name_values
-from transforms.identity.edges import build_nodes, observed, read_observations
+from transforms.identity.edges import normalise_observed, observed, read_observations
 from transforms.identity.outcome import RECORD
 from transforms.identity.overrides import KEY, Override
 from transforms.identity.place import NOBODYS
@@ -81,10 +81,11 @@ def find_reach(
     """)
     if changed:
         read_observations(connection, plan.settings.warehouse, plan.phone_regions, "changed")
-        build_nodes(connection, plan.policy)
+        normalise_observed(connection, plan.policy)
         connection.execute("""
             CREATE OR REPLACE TEMP TABLE changed_keys AS
-            SELECT keyed_hash(type || ':' || value, 32) AS identifier_key FROM nodes WHERE status = 'usable'
+            SELECT DISTINCT keyed_hash(type || ':' || value, 32) AS identifier_key FROM normalised
+            WHERE status = 'usable'
         """)
         _touch_keys(connection, store, "FROM changed_keys")
     _touch_decided(connection, plan, store)
@@ -149,12 +150,12 @@ def widen(connection: duckdb.DuckDBPyConnection, plan: Plan, store: IdentityStor
     """)
     # A record may have got identifiers, or others, since it was linked.
     named = connection.execute("SELECT left_record FROM likely_now UNION SELECT right_record FROM likely_now")
-    find_records(connection, plan.settings.warehouse, [record for (record,) in named.fetchall()])
+    _find_records(connection, plan, [record for (record,) in named.fetchall()])
     linked = rows_of(store.remembered, "linked_records", with_component=True)
     connection.execute(f"""
         INSERT INTO touched
         WITH observed AS (
-            SELECT identity_key FROM last_seen SEMI JOIN named_records USING (identity_key) WHERE is_today
+            SELECT identity_key FROM named_seen WHERE is_today
             UNION SELECT identity_key FROM held SEMI JOIN named_records USING (identity_key)
         )
         SELECT component FROM {linked} l LEFT JOIN named_records n USING (record_id)
@@ -217,11 +218,21 @@ def _touch_keys(connection: duckdb.DuckDBPyConnection, store: IdentityStore, key
         connection.execute(f"INSERT INTO touched SELECT component FROM {rows} WHERE identifier_key IN ({keys})")
 
 
+def _find_records(connection: duckdb.DuckDBPyConnection, plan: Plan, records: Iterable[str]) -> None:
+    """Make ``named_records`` and, of those whose observations the last run has seen, ``named_seen`` (record_id,
+    identity_key, component, is_today)."""
+    find_records(connection, plan.settings.warehouse, records)
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE named_seen AS
+        SELECT record_id, identity_key, component, is_today FROM last_seen JOIN named_records USING (identity_key)
+    """)
+
+
 def _touch_records(connection: duckdb.DuckDBPyConnection, store: IdentityStore, records: str) -> None:
-    """Touch the components of source records. Needs ``named_records``."""
+    """Touch the components of source records. Needs ``named_seen``."""
     connection.execute(f"""
         INSERT INTO touched
-        SELECT component FROM last_seen JOIN named_records USING (identity_key) WHERE record_id IN ({records})
+        SELECT component FROM named_seen WHERE record_id IN ({records})
         UNION
         SELECT component FROM {rows_of(store.remembered, "linked_records", with_component=True)}
         WHERE record_id IN ({records})
@@ -264,7 +275,7 @@ def _touch_decided(connection: duckdb.DuckDBPyConnection, plan: Plan, store: Ide
         SELECT min(component) FROM {rows_of(store.remembered, "blocked", with_component=True)}
         WHERE identifier_key IN ({decided}) GROUP BY identifier_key
     """)
-    find_records(connection, plan.settings.warehouse, records)
+    _find_records(connection, plan, records)
     connection.register("decided_records", pa.table({"record_id": pa.array(records, pa.string())}))
     _touch_records(connection, store, "SELECT record_id FROM decided_records")
     connection.unregister("decided_records")
