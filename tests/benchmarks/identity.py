@@ -1,6 +1,6 @@
 """Time and memory of identity resolution: components alone, and the whole run beside a daily increment.
 
-    python -m tests.benchmarks.identity [--edges 1000000 10000000] [--observations 1000000]
+    python -m tests.benchmarks.identity [--edges 1000000 10000000] [--observations 2000000]
 
 Writes ``docs/benchmark_identity.md``. Each figure is a process of its own, timed after its imports, and all of a table
 are measured in one run, so that ratios mean something on a busy machine; CPU seconds are the steadier figure.
@@ -263,10 +263,10 @@ def page(components: list[dict[str, object]], runs: list[dict[str, object]], obs
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
-    parser.add_argument("--edges", type=int, nargs="+", default=[1_000_000])
+    parser.add_argument("--edges", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--chain", type=int, default=100_000)
     parser.add_argument("--star", type=int, default=1_000_000)
-    parser.add_argument("--observations", type=int, default=1_000_000)
+    parser.add_argument("--observations", type=int, default=2_000_000)
     arguments = parser.parse_args()
     cases = [("people", edges) for edges in arguments.edges]
     cases += [("chain", arguments.chain), ("star", arguments.star)]
