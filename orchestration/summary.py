@@ -61,7 +61,8 @@ def print_summary(settings: Settings, company: CompanySummary, elapsed_seconds: 
     console.print(
         f"Identity against the planted truth: precision {score.precision:.4f}, recall {score.recall:.4f},"
         f" F1 {score.f1:.4f} (pairs of records);\n"
-        f"customers that hold several people: {score.mixed_customers:,}\n"
+        f"B-cubed precision {score.bcubed_precision:.4f}, recall {score.bcubed_recall:.4f}, F1 {score.bcubed_f1:.4f};"
+        f" customers that hold several people: {score.mixed_customers:,}\n"
     )
     columns = ("segment", "customers", "share", "net revenue", "of revenue", "currency")
     _table(console, "Segments", columns, overview.segments)
