@@ -11,7 +11,7 @@ import pytest
 from transforms.linkage.find import Found
 from transforms.linkage.policy import load_policy
 
-from .register import Profile, joined, match, register
+from .register import Profile, joined, match, misspelt, person, register
 
 HOME = {"street": "Mühlenweg", "house_number": "7", "postal_code": "48143", "city": "Münster"}
 AWAY = {"street": "Am Hafen", "house_number": "91", "postal_code": "20457", "city": "Hamburg"}
@@ -148,3 +148,36 @@ def test_few_columns_are_enough_to_run_and_too_few_to_join_strangers(kept: tuple
     found, ids = match([{name: profile[name] for name in ("record_id", *kept)} for profile in people])
     assert found.reason is None
     assert len(joined(found, ids) - true) <= 10
+
+
+@pytest.mark.parametrize("twins", [0, 10])
+def test_whether_another_given_name_is_another_person_is_learned(twins: int) -> None:
+    # Ids tell mistakes in names from twins: where there are no twins, who has both mistyped is found by all the rest.
+    chance = random.Random(3)
+    people = [{**person(chance), "national_id": _number(chance)} for _ in range(1000)]
+    profiles = [{**somebody, "record_id": f"crm:p{i}"} for i, somebody in enumerate(people)]
+    both = set()
+    for i in range(500):
+        again = misspelt(people[i], chance)
+        is_renamed, is_renumbered = chance.random() < 0.1, chance.random() < 0.1
+        if is_renamed:
+            again["given_name"] = person(chance)["given_name"]
+        if is_renumbered:
+            again["national_id"] = _number(chance)
+        if is_renamed and is_renumbered and again["birth_date"]:
+            both.add(frozenset((f"crm:p{i}", f"crm:q{i}")))
+        profiles.append({**again, "record_id": f"crm:q{i}"})
+    for i in range(500, 500 + twins):
+        other = {"given_name": person(chance)["given_name"], "national_id": _number(chance)}
+        profiles.append({**people[i], **other, "record_id": f"crm:t{i}"})
+
+    found = joined(*match(profiles))
+
+    assert len(both) == 3
+    assert not {pair for pair in found if any(":t" in record for record in pair)}
+    if not twins:
+        assert both <= found
+
+
+def _number(chance: random.Random) -> str:
+    return str(chance.randrange(10**8, 10**9))
