@@ -1,6 +1,6 @@
 """What a day costs: the sample company, of which the last rows come a day later than the rest.
 
-    python -m tests.benchmarks.daily [--factors 1 4 16] [--people 50000] [--share 0.01]
+    python -m tests.benchmarks.daily [--factors 1 4 16] [--people 50000] [--share 0.01] [--since 2024-12-01]
 
 For each size: a first run on everything but the newest share of each source's rows, a run when these have come, a run
 with nothing new, and a rebuild of everything. The tables of the second and of the last are compared, row by row: an
@@ -10,6 +10,7 @@ increment that is fast and wrong ends the benchmark. Writes ``docs/benchmark_dai
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import gzip
 import os
 import platform
@@ -22,7 +23,7 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 
-from tests.benchmarks.full_path import WRITE, Measured, measure
+from tests.benchmarks.full_path import Measured, measure, write_records
 from tests.conftest import PROJECT
 from transforms.settings import Settings
 
@@ -100,13 +101,13 @@ def differences(left: Path, right: Path) -> dict[str, int]:
         return found
 
 
-def line(factor: int, people: int, share: float) -> str:
+def line(factor: int, people: int, share: float, since: dt.date | None) -> str:
     """Measure one size; returns a line of the table."""
     with tempfile.TemporaryDirectory(prefix="watershed-benchmark-") as folder:
         home = Path(folder)
         settings = Settings(home=home, demo_people=people * factor)
         environment = {"WATERSHED_HOME": folder, "WATERSHED_DEMO_PEOPLE": str(settings.demo_people)}
-        measure([sys.executable, "-c", WRITE], environment)
+        records = write_records(settings, since)
         held = hold_back(settings.incoming, home / "aside", share)
         full = measure(RUN, environment)
         sys.stderr.write(f"{factor}x: first run {_cell(full)} s\n")
@@ -121,7 +122,7 @@ def line(factor: int, people: int, share: float) -> str:
         found = differences(home / "after_the_day.duckdb", settings.published)
     if found:
         raise SystemExit(f"the day's tables are not those of a rebuild: {found}")
-    cells = (_cell(full), f"{held:,}", _cell(day), f"{day.cpu / full.cpu:.0%}", _cell(nothing), _cell(rebuilt))
+    cells = (f"{records:,}", _cell(full), f"{held:,}", _cell(day), f"{day.wall / full.wall:.0%} / {day.cpu / full.cpu:.0%}", _cell(nothing), _cell(rebuilt))
     text = f"| {factor}× | {people * factor:,} | {' | '.join(cells)} | {day.peak:,.0f} |"
     sys.stderr.write(text + "\n")
     return text
@@ -137,8 +138,9 @@ def main() -> None:
     parser.add_argument("--factors", nargs="+", type=int, default=[1, 4, 16])
     parser.add_argument("--people", type=int, default=50_000)
     parser.add_argument("--share", type=float, default=0.01, help="share of each source's rows that come with the day")
+    parser.add_argument("--since", type=dt.date.fromisoformat, help="leave out what the sources sent before this day")
     options = parser.parse_args()
-    lines = [line(factor, options.people, options.share) for factor in options.factors]
+    lines = [line(factor, options.people, options.share, options.since) for factor in options.factors]
     settings = Settings()
     PAGE.write_text(
         f"""# Benchmark of a day
@@ -146,13 +148,13 @@ def main() -> None:
 `python -m tests.benchmarks.daily` makes this page: the sample company without the newest {options.share:.0%} of each
 source's rows, then with them, then once more with nothing new, then rebuilt from the lake (`WATERSHED_REBUILD=true`).
 The tables after the day and after the rebuild are compared row by row; a difference ends the benchmark. Wall / CPU
-seconds; the share is of CPU seconds; peak memory of the day's largest process.
+seconds, and so the share; peak memory of the day's largest process.
 
 {platform.machine()}, {os.cpu_count()} cores, DuckDB {version("duckdb")} with {settings.threads} threads and
 {settings.memory_limit}; wall seconds on a shared machine vary.
 
-| size | people | first run, s | rows of the day | the day, s | of the first | nothing new, s | rebuild, s | peak, MB |
-|---|---|---|---|---|---|---|---|---|
+| size | people | records | first run, s | rows of the day | the day, s | of the first | nothing new, s | rebuild, s | peak, MB |
+|---|---|---|---|---|---|---|---|---|---|
 """
         + "\n".join(lines)
         + "\n",

@@ -40,7 +40,7 @@ def reason_to_build(settings: Settings, inputs: Inputs) -> str | None:
         return "a rebuild is asked for"
     record = _read(settings)
     if not record.get("outputs"):
-        return "no build has ended well yet"
+        return "a build has begun and not ended" if record else "no build has ended well yet"
     for step in STEPS:
         before = record["steps"].get(step, {})
         if changed := sorted(part for part in {*before, *inputs} if before.get(part) != inputs.get(part)):

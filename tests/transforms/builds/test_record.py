@@ -44,6 +44,15 @@ def test_a_build_stands_while_nothing_changes(settings: Settings) -> None:
     assert reason_to_build(settings, read_inputs(settings, DAY)) is None
 
 
+def test_a_build_that_has_begun_is_not_called_the_first(settings: Settings) -> None:
+    build(settings)
+    for step in STEPS[:-1]:
+        forget_from(settings, step)
+        assert reason_to_build(settings, read_inputs(settings, DAY)) == "a build has begun and not ended"
+        remember(settings, step, read_inputs(settings, DAY))
+    assert reason_to_build(settings, read_inputs(settings, DAY)) == "a build has begun and not ended"
+
+
 def new_batch(settings: Settings) -> None:
     (settings.lake / "reviews" / "reviews" / "b2").mkdir()
 
