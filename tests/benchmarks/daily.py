@@ -122,7 +122,8 @@ def line(factor: int, people: int, share: float, since: dt.date | None) -> str:
         found = differences(home / "after_the_day.duckdb", settings.published)
     if found:
         raise SystemExit(f"the day's tables are not those of a rebuild: {found}")
-    cells = (f"{records:,}", _cell(full), f"{held:,}", _cell(day), f"{day.wall / full.wall:.0%} / {day.cpu / full.cpu:.0%}", _cell(nothing), _cell(rebuilt))
+    share_of_first = f"{day.wall / full.wall:.0%} / {day.cpu / full.cpu:.0%}"
+    cells = (f"{records:,}", _cell(full), f"{held:,}", _cell(day), share_of_first, _cell(nothing), _cell(rebuilt))
     text = f"| {factor}× | {people * factor:,} | {' | '.join(cells)} | {day.peak:,.0f} |"
     sys.stderr.write(text + "\n")
     return text
@@ -148,12 +149,12 @@ def main() -> None:
 `python -m tests.benchmarks.daily` makes this page: the sample company without the newest {options.share:.0%} of each
 source's rows, then with them, then once more with nothing new, then rebuilt from the lake (`WATERSHED_REBUILD=true`).
 The tables after the day and after the rebuild are compared row by row; a difference ends the benchmark. Wall / CPU
-seconds, and so the share; peak memory of the day's largest process.
+seconds, and so the share of the day in the first run; peak memory of the day's largest process.
 
 {platform.machine()}, {os.cpu_count()} cores, DuckDB {version("duckdb")} with {settings.threads} threads and
 {settings.memory_limit}; wall seconds on a shared machine vary.
 
-| size | people | records | first run, s | rows of the day | the day, s | of the first | nothing new, s | rebuild, s | peak, MB |
+| size | people | records | first run, s | new rows | the day, s | share | nothing new, s | rebuild, s | peak, MB |
 |---|---|---|---|---|---|---|---|---|---|
 """
         + "\n".join(lines)
